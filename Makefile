@@ -1,0 +1,62 @@
+# The lab's tasks. `make` alone lists them; README.md says what they are for.
+
+PYTHON  ?= python3
+VENV    := .venv
+LAB     := $(VENV)/bin/lab
+PYTEST  := $(VENV)/bin/pytest
+CODE    := $(wildcard lab tests topologies playbooks setup.py)
+PLAYBOOK := ANSIBLE_CONFIG=playbooks/ansible.cfg LC_ALL=C.UTF-8 $(VENV)/bin/ansible-playbook
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test lint types unit scenario down doctor nightly report scorecard claims clean format
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install whatever is missing on this machine and in .venv; changes nothing the second time
+	@PYTHON="$(PYTHON)" sh playbooks/bootstrap.sh
+
+scenario: setup ## run one experiment to its report: NAME=x, also SET="a=b c=d" and ENGINE=emulation|simulation
+	@test -n "$(NAME)" || { echo 'error: which scenario? Say: make scenario NAME=switch-port-contention'; exit 2; }
+	@$(LAB) run $(NAME) $(foreach pair,$(SET),--set '$(pair)') $(if $(ENGINE),--engine $(ENGINE))
+
+test: setup ## the quality gate: lint, types, unit, emulation and end-to-end tests
+	@$(MAKE) --no-print-directory lint types
+	$(PYTEST) -m 'not slow'
+
+lint: ## check style and formatting
+	$(VENV)/bin/ruff check $(CODE)
+	$(VENV)/bin/ruff format --check $(CODE)
+
+types: ## check types, strictly
+	$(VENV)/bin/mypy
+
+unit: ## only the tests that need no network, no root and no Docker
+	$(PYTEST) -m 'not slow and not emulation'
+
+format: ## rewrite the code in the one style
+	$(VENV)/bin/ruff check --fix $(CODE)
+	$(VENV)/bin/ruff format $(CODE)
+
+down: ## remove whatever a lab left on this machine
+	@$(LAB) down
+
+doctor: ## say what this machine can do, and the remedy for what it cannot
+	@$(LAB) doctor
+
+nightly: setup ## run every scenario over several seeds and compare with the last night
+	@$(PLAYBOOK) playbooks/nightly.yml
+
+report: ## rebuild the report of the newest run of NAME=x
+	@$(LAB) report $(NAME)
+
+scorecard: ## the newest verdict on every claim
+	@$(LAB) scorecard
+
+claims: ## the registry of claims, by system and verdict
+	@$(LAB) claims
+
+clean: ## remove .venv and everything built in this folder; results/ stays
+	rm -rf $(VENV) build .setup *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find lab tests topologies -name __pycache__ -type d -prune -exec rm -rf {} +
+	find lab -name '*.so' -delete
