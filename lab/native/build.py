@@ -1,0 +1,41 @@
+"""Builds ``lab._native``: the compiled fabric model, its drivers and the U-Net adapter.
+
+The C files know nothing of Python; the declarations that Python may use are read from the headers
+themselves, so that there is one place for each.
+"""
+
+import re
+from pathlib import Path
+
+import cffi
+
+HERE = Path(__file__).parent
+HEADERS = ("model.h", "events.h", "virtual.h", "unet.h", "linecard.h")
+SOURCES = ("model.c", "virtual.c", "adapter.c", "series.c", "linecard.c")
+
+
+def declarations(header: str) -> str:
+    """What cffi can read of a header: no comments, no preprocessor but plain numbers, no bodies."""
+    text = re.sub(r"/\*.*?\*/", "", (HERE / header).read_text(), flags=re.DOTALL)
+    text = re.sub(r"^static inline .*?^}", "", text, flags=re.DOTALL | re.MULTILINE)
+    lines = []
+    for line in text.splitlines():
+        number = re.fullmatch(r"#define (\w+) (0x[0-9a-f]+|\d+)u?\s*", line)
+        if number:
+            lines.append(f"#define {number[1]} {number[2]}")
+        elif not line.startswith("#"):
+            lines.append(line)
+    return "\n".join(lines)
+
+
+ffi = cffi.FFI()
+for name in HEADERS:
+    if (HERE / name).exists():
+        ffi.cdef(declarations(name))
+ffi.set_source(
+    "lab._native",
+    "\n".join(f'#include "{name}"' for name in HEADERS if (HERE / name).exists()),
+    sources=[f"lab/native/{name}" for name in SOURCES if (HERE / name).exists()],
+    include_dirs=["lab/native"],
+    extra_compile_args=["-std=gnu11", "-O2", "-g1", "-Wall", "-Wextra", "-Werror=implicit"],
+)
