@@ -1,0 +1,1 @@
+"""The report's figures: pure functions from tidy tables to Plotly figures."""

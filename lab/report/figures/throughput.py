@@ -1,0 +1,297 @@
+"""Throughput against the congestion streams' send rate (thesis figures 4.8 and 4.12).
+
+Solid lines are flow control on, dashed lines off; hollow markers are what the thesis prints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import pandas as pd
+
+from lab.report.figures.base import (
+    FLOW_CONTROL_SHORT,
+    Figure,
+    Trace,
+    flow_control_name,
+    flow_control_order,
+    panels,
+    plain_figure,
+    see_through,
+    trace,
+)
+from lab.report.palette import BLUE, MUTED, VERMILION, group_colours
+
+_DASH = {"quench": "solid", "link": "dash"}
+
+
+@dataclass(frozen=True)
+class Published:
+    """A figure printed in the thesis: the claim it belongs to and where it goes.
+
+    `low` and `high` are equal for a single value; `rates` are the send rates at which the
+    marker is drawn (fractions of the maximum), all within the range the thesis speaks of.
+    """
+
+    claim: str
+    label: str
+    colour: str
+    symbol: str
+    rates: tuple[float, ...]
+    low: float
+    high: float
+
+
+PUBLISHED = (
+    Published(
+        "fabric-background-alone",
+        "thesis: ports 2-8 alone, 112",
+        BLUE,
+        "star-open",
+        (0.0,),
+        112,
+        112,
+    ),
+    Published(
+        "fabric-port-contention-background",
+        "thesis: ports 2-8 on, 98",
+        BLUE,
+        "circle-open",
+        (0.2, 0.4, 0.6, 0.8, 1.0),
+        98,
+        98,
+    ),
+    Published(
+        "fabric-port-contention-port1",
+        "thesis: port 1 on, 91 to 105",
+        VERMILION,
+        "diamond-open",
+        (0.3, 0.5, 0.7, 0.9),
+        91,
+        105,
+    ),
+    Published(
+        "fabric-off-port1",
+        "thesis: port 1 off, 105",
+        VERMILION,
+        "square-open",
+        (0.2, 0.4, 0.6, 0.8, 1.0),
+        105,
+        105,
+    ),
+    Published(
+        "fabric-off-port-15pct",
+        "thesis: ports 2-8 off, 15 % of 98",
+        BLUE,
+        "square-open",
+        (0.2, 0.4, 0.6, 0.8, 1.0),
+        14.7,
+        14.7,
+    ),
+)
+PUBLISHED_STREAM = Published(
+    "fabric-port-contention-stream",
+    "thesis: congestion stream on, 15",
+    VERMILION,
+    "circle-open",
+    (0.2, 0.4, 0.6, 0.8, 1.0),
+    15,
+    15,
+)
+ONSET_CLAIM, ONSET_RATE = "fabric-off-port-onset", 0.15
+
+
+def port_figure(ports: pd.DataFrame, claims: Collection[str], contended_port: int = 1) -> Figure:
+    """Throughput of the contended output port and of the others.
+
+    Args:
+        ports: columns flow_control, send_rate (fraction), port, mbyte_per_s.
+        claims: the claims this run tests; only their published figures are drawn.
+        contended_port: the port that all congestion streams leave by.
+    """
+    figure = plain_figure(520)
+    _rate_axes(figure)
+    others = ports[ports["port"] != contended_port]
+    for mode in flow_control_order(list(ports["flow_control"])):
+        _band(figure, others[others["flow_control"] == mode], mode, _span(others["port"]))
+        _line(figure, ports, mode, contended_port)
+    for published in PUBLISHED:
+        if published.claim in claims:
+            figure.add_trace(_marker(published))
+    if ONSET_CLAIM in claims:
+        _onset(figure)
+    figure.update_yaxes(range=[0, max(125.0, _top(ports))])
+    return figure
+
+
+def stream_figure(streams: pd.DataFrame, claims: Collection[str]) -> Figure:
+    """Throughput of every stream, one panel for each mode of flow control.
+
+    Args:
+        streams: columns flow_control, send_rate (fraction), stream, group, mbyte_per_s.
+        claims: the claims this run tests; only their published figures are drawn.
+    """
+    modes = flow_control_order(list(streams["flow_control"]))
+    figure = panels(
+        1,
+        max(len(modes), 1),
+        400,
+        shared_yaxes=True,
+        horizontal_spacing=0.04,
+        subplot_titles=[flow_control_name(mode) for mode in modes],
+    )
+    _rate_axes(figure)
+    colours = group_colours(sorted(set(streams["group"])))
+    for col, mode in enumerate(modes, start=1):
+        chosen = streams[streams["flow_control"] == mode]
+        shown: set[str] = set()
+        for (group, stream), rows in chosen.groupby(["group", "stream"], sort=True):
+            ordered = rows.sort_values("send_rate")
+            figure.add_trace(
+                trace(
+                    "Scatter",
+                    x=100 * ordered["send_rate"].to_numpy(),
+                    y=ordered["mbyte_per_s"].to_numpy(),
+                    mode="lines+markers",
+                    name=f"{group} streams",
+                    legendgroup=str(group),
+                    showlegend=col == 1 and group not in shown,
+                    line={"color": colours[str(group)], "width": 1.2, "dash": _DASH.get(mode)},
+                    marker={"size": 4},
+                    opacity=0.8,
+                    hovertemplate=f"{stream}: %{{y:.2f}} MByte/s at %{{x:g}} %<extra></extra>",
+                ),
+                row=1,
+                col=col,
+            )
+            shown.add(str(group))
+        if mode == "quench" and PUBLISHED_STREAM.claim in claims:
+            figure.add_trace(_marker(PUBLISHED_STREAM), row=1, col=col)
+    figure.update_yaxes(range=[0, max(125.0, _top(streams))])
+    figure.update_yaxes(title_text="", col=2)
+    return figure
+
+
+def _rate_axes(figure: Figure) -> None:
+    figure.update_xaxes(
+        title_text="send rate of the congestion streams (% of maximum)",
+        range=[-3, 103],
+        tick0=0,
+        dtick=10,
+    )
+    figure.update_yaxes(title_text="throughput in MByte/s", dtick=20)
+    figure.update_layout(hovermode="closest")
+
+
+def _band(figure: Figure, rows: pd.DataFrame, mode: str, span: str) -> None:
+    """Mean of several ports with the space between the slowest and the fastest filled."""
+    if rows.empty:
+        return
+    by_rate = rows.groupby("send_rate")["mbyte_per_s"].agg(["mean", "min", "max"])
+    x = 100 * by_rate.index.to_numpy(dtype=float)
+    name = f"{span}, {FLOW_CONTROL_SHORT.get(mode, mode)} (mean)"
+    edge = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
+    figure.add_trace(trace("Scatter", x=x, y=by_rate["min"].to_numpy(), legendgroup=name, **edge))
+    figure.add_trace(
+        trace(
+            "Scatter",
+            x=x,
+            y=by_rate["max"].to_numpy(),
+            legendgroup=name,
+            fill="tonexty",
+            fillcolor=see_through(BLUE, 0.22),
+            **edge,
+        )
+    )
+    figure.add_trace(
+        trace(
+            "Scatter",
+            x=x,
+            y=by_rate["mean"].to_numpy(),
+            customdata=by_rate[["min", "max"]].to_numpy(),
+            name=name,
+            legendgroup=name,
+            mode="lines+markers",
+            line={"color": BLUE, "width": 2.5, "dash": _DASH.get(mode)},
+            marker={"size": 6},
+            hovertemplate=f"{span} {FLOW_CONTROL_SHORT.get(mode, mode)} at %{{x:g}} %"
+            "<br>mean %{y:.2f}, slowest %{customdata[0]:.2f}, "
+            "fastest %{customdata[1]:.2f} MByte/s<extra></extra>",
+        )
+    )
+
+
+def _line(figure: Figure, ports: pd.DataFrame, mode: str, port: int) -> None:
+    rows = ports[(ports["flow_control"] == mode) & (ports["port"] == port)]
+    if rows.empty:
+        return
+    ordered = rows.sort_values("send_rate")
+    short = FLOW_CONTROL_SHORT.get(mode, mode)
+    figure.add_trace(
+        trace(
+            "Scatter",
+            x=100 * ordered["send_rate"].to_numpy(),
+            y=ordered["mbyte_per_s"].to_numpy(),
+            name=f"port {port}, {short}",
+            mode="lines+markers",
+            line={"color": VERMILION, "width": 2.5, "dash": _DASH.get(mode)},
+            marker={"size": 6, "symbol": "diamond"},
+            hovertemplate=f"port {port} {short} at %{{x:g}} %<br>%{{y:.2f}} MByte/s<extra></extra>",
+        )
+    )
+
+
+def _marker(published: Published) -> Trace:
+    middle = (published.low + published.high) / 2
+    half = (published.high - published.low) / 2
+    return trace(
+        "Scatter",
+        x=[100 * rate for rate in published.rates],
+        y=[middle] * len(published.rates),
+        error_y={
+            "type": "constant",
+            "value": half,
+            "visible": half > 0,
+            "color": published.colour,
+            "thickness": 1.5,
+            "width": 5,
+        },
+        name=published.label,
+        mode="markers",
+        marker={
+            "symbol": published.symbol,
+            "size": 11,
+            "color": published.colour,
+            "line": {"width": 2, "color": published.colour},
+        },
+        hovertemplate=f"{published.label} MByte/s<extra>{published.claim}</extra>",
+    )
+
+
+def _onset(figure: Figure) -> None:
+    figure.add_vline(
+        x=100 * ONSET_RATE,
+        line={"color": MUTED, "width": 1.5, "dash": "dot"},
+        annotation={
+            "text": "thesis, off: sets in at 15 %",
+            "font": {"size": 12, "color": MUTED},
+            "yanchor": "top",
+            "xanchor": "left",
+            "y": 0.62,
+            "yref": "paper",
+        },
+    )
+
+
+def _span(ports: pd.Series) -> str:
+    numbers = sorted({int(port) for port in ports})
+    if not numbers:
+        return "other ports"
+    if len(numbers) == 1:
+        return f"port {numbers[0]}"
+    return f"ports {numbers[0]}-{numbers[-1]}"
+
+
+def _top(table: pd.DataFrame) -> float:
+    return 1.05 * float(table["mbyte_per_s"].max()) if not table.empty else 0.0
