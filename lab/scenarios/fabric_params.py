@@ -1,0 +1,110 @@
+"""What a fabric is made of: rates, sizes and the thresholds of its flow control.
+
+Thesis 4.3 names the parts (per-VCI queues in shared memory, congestion judged from VCI, link
+and general buffer use, quench to the source, link-level control below it) but publishes no
+threshold; the thresholds here are documented inputs of ours. All values are virtual: a dilated
+run divides the rates and multiplies the delays when it drives the model, not here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Rate = Annotated[float, Field(gt=0, le=1e12)]
+Cells = Annotated[int, Field(ge=1, le=10_000_000)]
+
+
+class FabricParams(BaseModel):
+    """Inputs of the fabric model; ``model_dump()`` is what the compiled model takes."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    link_bytes_per_s: Rate = Field(
+        default=125e6, description="Raw rate of every link, bytes/s (1 Gbit/s in thesis 4.3)."
+    )
+    cell_bytes: int = Field(default=53, ge=1, le=65536, description="Bytes of a cell on the link.")
+    cell_payload_bytes: int = Field(
+        default=48, ge=1, le=65536, description="Payload bytes of a cell."
+    )
+    aal5_trailer_bytes: int = Field(
+        default=8, ge=0, le=64, description="Bytes that AAL5 adds to a message before padding."
+    )
+    switch_latency_ns: int = Field(
+        default=1000, ge=0, le=10**9, description="Delay through a switch, ns (thesis 4.5: 1 us)."
+    )
+    propagation_ns: int = Field(
+        default=100, ge=0, le=10**9, description="Delay along a link, ns (20 m of cable)."
+    )
+    host_messages_per_s: Rate = Field(
+        default=266_000.0,
+        description="Messages/s that a host adapter handles, each way (thesis 4.5).",
+    )
+    buffer_cells: Cells = Field(
+        default=20_000, description="Shared memory of one switch, cells (about 1 MByte)."
+    )
+    vci_quench_cells: Cells = Field(
+        default=640,
+        description="A VCI with this many cells waiting for one port is quenched.",
+    )
+    vci_unquench_cells: int = Field(
+        default=320, ge=0, description="A quenched VCI is released at or below this many cells."
+    )
+    link_quench_cells: Cells = Field(
+        default=5_000,
+        description="With this many cells waiting for one port, every VCI with more than its "
+        "share of them is quenched.",
+    )
+    link_unquench_cells: int = Field(
+        default=4_000, ge=0, description="The port counts as relieved at or below this."
+    )
+    buffer_quench_fraction: float = Field(
+        default=0.8,
+        gt=0,
+        le=1,
+        description="Part of the shared memory from which on all arriving VCIs are quenched.",
+    )
+    input_stop_cells: Cells = Field(
+        default=2_000,
+        description="Link-level control: cells of one input in memory at which its link stops.",
+    )
+    input_go_cells: int = Field(
+        default=1_500, ge=0, description="Link-level control: the link starts again at this."
+    )
+    adapter_window_frames: int = Field(
+        default=4,
+        ge=1,
+        le=1024,
+        description="Messages that a host adapter takes from an endpoint's send queue ahead of "
+        "the link, per VCI.",
+    )
+    loss: float = Field(
+        default=0.0, ge=0, le=1, description="Probability that a link loses a message."
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        for low, high in (
+            ("vci_unquench_cells", "vci_quench_cells"),
+            ("link_unquench_cells", "link_quench_cells"),
+            ("input_go_cells", "input_stop_cells"),
+            ("vci_quench_cells", "buffer_cells"),
+            ("input_stop_cells", "buffer_cells"),
+        ):
+            if getattr(self, low) >= getattr(self, high):
+                raise ValueError(f"{low} must be smaller than {high}")
+        return self
+
+    def service_time_ns(self, message_bytes: int) -> float:
+        """Time that a message of that many payload bytes occupies a link, virtual ns."""
+        cells = self.message_cells(message_bytes)
+        return cells * self.cell_bytes * 1e9 / self.link_bytes_per_s
+
+    def message_cells(self, message_bytes: int) -> int:
+        """Cells of one message: payload and AAL5 trailer, padded to whole cells."""
+        return -(-(message_bytes + self.aal5_trailer_bytes) // self.cell_payload_bytes)
+
+    def full_messages_per_s(self, message_bytes: int) -> float:
+        """The most that one stream can carry: the link's rate or the adapter's message rate."""
+        return min(1e9 / self.service_time_ns(message_bytes), self.host_messages_per_s)
