@@ -10,8 +10,17 @@ from pathlib import Path
 import cffi
 
 HERE = Path(__file__).parent
-HEADERS = ("model.h", "events.h", "virtual.h", "unet.h", "linecard.h")
-SOURCES = ("model.c", "virtual.c", "adapter.c", "series.c", "linecard.c")
+HEADERS = ("model.h", "events.h", "virtual.h", "unet.h", "series.h", "linecard.h")
+SOURCES = (
+    "model.c",
+    "virtual.c",
+    "adapter.c",
+    "wire.c",
+    "series.c",
+    "traffic.c",
+    "observe.c",
+    "linecard.c",
+)
 
 
 def declarations(header: str) -> str:

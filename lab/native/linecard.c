@@ -1,0 +1,405 @@
+/* The line cards' life: construction, the loop, passes.  See linecard.h. */
+#define _GNU_SOURCE
+#include "linecard.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "linecard_in.h"
+
+#define RING_FRAMES 8192
+#define CONTROL_TAG 0xffffffffu
+#define WIRE_TAG 0xfffffffeu
+/* A frame that OVS has not given back for so long is not waited for any more. */
+#define GIVE_UP_NS 200000000
+#define SERIES_ROWS (16ll << 20)
+
+static int64_t clock_ns(clockid_t which) {
+    struct timespec t;
+    clock_gettime(which, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static int64_t to_virtual(const lc *l, int64_t mono_ns) {
+    return (int64_t)floor((double)(mono_ns - l->epoch_ns) / l->o.dilation);
+}
+
+static int64_t to_real(const lc *l, int64_t virtual_ns) {
+    return l->epoch_ns + (int64_t)ceil((double)virtual_ns * l->o.dilation);
+}
+
+/* ---- construction ---- */
+
+lc *lc_new(const fab_params *params, const lc_options *o) {
+    static const int32_t ROW[LC_SERIES] = {sizeof(queue_row), sizeof(event_row), sizeof(link_row),
+                                           sizeof(lateness_row)};
+    lc *l = calloc(1, sizeof *l);
+    if (!l) return 0;
+    l->o = *o;
+    l->epoll = -1;
+    l->slot_bytes = (PAYLOAD_AT + o->max_message_bytes + 63) & ~63u;
+    l->f = fab_new(params, o->max_nodes, o->max_ports, o->max_vcs, o->max_queues, o->max_frames);
+    l->port = calloc(o->max_ports, sizeof *l->port);
+    l->vc = calloc(o->max_vcs, sizeof *l->vc);
+    l->label = calloc(o->max_queues, sizeof *l->label);
+    l->node_in = calloc(o->max_nodes, sizeof *l->node_in);
+    l->node_out = calloc(o->max_nodes, sizeof *l->node_out);
+    l->bytes = malloc((size_t)l->slot_bytes * o->max_frames);
+    l->size = calloc(o->max_frames, sizeof *l->size);
+    l->endpoint = calloc(o->max_endpoints, sizeof *l->endpoint);
+    l->touched = calloc(o->max_endpoints, sizeof *l->touched);
+    l->sampled = calloc(o->max_ports, sizeof *l->sampled);
+    int good = l->f && l->port && l->vc && l->label && l->node_in && l->node_out && l->bytes &&
+               l->size && l->endpoint && l->touched && l->sampled;
+    for (int i = 0; good && i < LC_SERIES; i++)
+        good = series_init(&l->series[i], ROW[i], SERIES_ROWS) == 0;
+    if (!good) {
+        lc_free(l);
+        return 0;
+    }
+    l->epoch_ns = clock_ns(CLOCK_MONOTONIC);
+    l->announced = 1;
+    return l;
+}
+
+void lc_free(lc *l) {
+    if (!l) return;
+    for (uint32_t e = 0; e < l->endpoints; e++) unet_detach(&l->endpoint[e]);
+    for (uint32_t p = 0; l->f && p < l->f->ports; p++) free(l->port[p].vc_of_label);
+    for (int i = 0; i < LC_SERIES; i++) series_free(&l->series[i]);
+    fab_free(l->f);
+    wire_close(l->wire);
+    if (l->epoll >= 0) close(l->epoll);
+    void *all[] = {l->port, l->vc, l->label, l->node_in, l->node_out, l->port_of_ifindex,
+                   l->bytes, l->size, l->endpoint, l->touched, l->sampled, l->events.at};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
+    free(l);
+}
+
+fab *lc_fabric(lc *l) { return l->f; }
+unet_ni *lc_endpoint(lc *l, uint32_t endpoint) { return &l->endpoint[endpoint]; }
+series *lc_series(lc *l, int which) { return &l->series[which]; }
+
+static int map_ifindex(lc *l, int ifindex, uint32_t port) {
+    uint32_t need = (uint32_t)ifindex + 1;
+    if (need > l->ifindices) {
+        uint32_t *m = realloc(l->port_of_ifindex, need * sizeof *m);
+        if (!m) return -1;
+        for (uint32_t i = l->ifindices; i < need; i++) m[i] = FAB_NONE;
+        l->port_of_ifindex = m;
+        l->ifindices = need;
+    }
+    l->port_of_ifindex[ifindex] = port;
+    return 0;
+}
+
+uint32_t lc_add_port(lc *l, uint32_t node, uint32_t peer, int64_t cell_ns, int64_t min_service_ns,
+                     int64_t propagation_ns, int own_ifindex, int far_ifindex) {
+    uint32_t p = fab_add_port(l->f, node, peer, cell_ns, min_service_ns, propagation_ns);
+    if (p == FAB_NONE) return p;
+    l->port[p] = (lc_port){.own_ifindex = own_ifindex, .far_ifindex = far_ifindex};
+    if (own_ifindex > 0 && map_ifindex(l, own_ifindex, p) < 0) return FAB_NONE;
+    return p;
+}
+
+static int set_label(lc_port *p, uint32_t label, uint32_t value) {
+    if (label >= p->labels) {
+        uint32_t labels = label + 64;
+        uint32_t *t = realloc(p->vc_of_label, labels * sizeof *t);
+        if (!t) return -1;
+        memset(t + p->labels, 0, (labels - p->labels) * sizeof *t);
+        p->vc_of_label = t;
+        p->labels = labels;
+    }
+    p->vc_of_label[label] = value;
+    return 0;
+}
+
+uint32_t lc_add_vc(lc *l, const uint32_t *port, const uint32_t *label, uint32_t hops) {
+    uint32_t vc = fab_add_vc(l->f, port, hops);
+    if (vc == FAB_NONE) return vc;
+    uint32_t first = l->f->vc[vc].first_queue;
+    l->vc[vc] = (lc_vc){FAB_NONE, 0, FAB_NONE, 0};
+    for (uint32_t h = 0; h < hops; h++) {
+        l->label[first + h] = label[h];
+        if (h > 0 && set_label(&l->port[port[h]], label[h], first + h + 1) < 0) return FAB_NONE;
+    }
+    return vc;
+}
+
+void lc_pair(lc *l, uint32_t vc, uint32_t reverse) { fab_pair(l->f, vc, reverse); }
+
+void lc_close_vc(lc *l, uint32_t vc) {
+    fab_vc *v = &l->f->vc[vc];
+    for (uint32_t h = 1; h < v->hops; h++) {
+        uint32_t q = v->first_queue + h;
+        set_label(&l->port[l->f->queue[q].port], l->label[q], 0);
+    }
+    fab_close_vc(l->f, vc);
+}
+
+/* ---- endpoints ---- */
+
+uint32_t lc_add_endpoint(lc *l) {
+    if (l->endpoints == l->o.max_endpoints) return FAB_NONE;
+    l->endpoint[l->endpoints] = (unet_ni){.doorbell = -1, .wake = -1};
+    return l->endpoints++;
+}
+
+int lc_open_channel(lc *l, uint32_t endpoint, uint32_t id, uint32_t out, uint32_t in) {
+    if (unet_open_channel(&l->endpoint[endpoint], id, out) < 0) return -1;
+    l->vc[out].endpoint = endpoint;
+    l->vc[out].channel = id;
+    l->vc[in].to_endpoint = endpoint;
+    l->vc[in].to_channel = id;
+    return 0;
+}
+
+void lc_close_channel(lc *l, uint32_t endpoint, uint32_t id) {
+    unet_close_channel(&l->endpoint[endpoint], id);
+    for (uint32_t v = 0; v < l->f->vcs; v++) {
+        lc_vc *x = &l->vc[v];
+        if (x->endpoint == endpoint && x->channel == id) x->endpoint = FAB_NONE;
+        if (x->to_endpoint == endpoint && x->to_channel == id) x->to_endpoint = FAB_NONE;
+    }
+}
+
+static void announce(lc *l, unet_ni *ni) {
+    if (!ni->segment) return;
+    unet_header *h = (unet_header *)ni->segment;
+    h->dilation = l->o.dilation;
+    h->pass_number = l->pass_number;
+    __atomic_store_n(&h->epoch_ns, l->announced ? (uint64_t)l->epoch_ns : 0, __ATOMIC_RELEASE);
+}
+
+int lc_attach(lc *l, uint32_t endpoint, int memfd, int doorbell, int wake) {
+    unet_ni *ni = &l->endpoint[endpoint];
+    if (ni->segment || unet_attach(ni, memfd, doorbell, wake) < 0) return -1;
+    struct epoll_event e = {.events = EPOLLIN, .data.u32 = endpoint};
+    if (epoll_ctl(l->epoll, EPOLL_CTL_ADD, doorbell, &e) < 0) {
+        unet_detach(ni);
+        return -1;
+    }
+    announce(l, ni);
+    unet_set_idle(ni, 1);
+    return 0;
+}
+
+void lc_detach(lc *l, uint32_t endpoint) {
+    unet_ni *ni = &l->endpoint[endpoint];
+    if (ni->segment && ni->doorbell >= 0) epoll_ctl(l->epoll, EPOLL_CTL_DEL, ni->doorbell, 0);
+    unet_detach(ni);
+}
+
+void lc_touch(lc *l, uint32_t endpoint) {
+    if (l->endpoint[endpoint].touched) return;
+    l->endpoint[endpoint].touched = 1;
+    l->touched[l->touches++] = endpoint;
+}
+
+/* Wake the processes whose wish came true; endpoints whose wish only time fulfils stay on the list.
+ * Returns the earliest such moment (monotonic). */
+static int64_t wake_endpoints(lc *l, int64_t real_ns) {
+    int64_t earliest = INT64_MAX;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < l->touches; i++) {
+        uint32_t e = l->touched[i];
+        unet_ni *ni = &l->endpoint[e];
+        if (unet_should_wake(ni, real_ns)) unet_wake(ni);
+        int64_t deadline = unet_wake_deadline(ni);
+        if (deadline < INT64_MAX) {
+            l->touched[kept++] = e;
+            if (deadline < earliest) earliest = deadline;
+        } else {
+            ni->touched = 0;
+        }
+    }
+    l->touches = kept;
+    return earliest;
+}
+
+/* ---- the loop ---- */
+
+static void handle_events(lc *l, int64_t until_ns) {
+    while (l->events.n && l->events.at[0].t <= until_ns) {
+        ev e = evq_pop(&l->events);
+        l->at_ns = e.t;
+        if (e.kind == LC_EV_DELIVER) {
+            lc_observe_late(l, l->now_ns - e.t);
+            lc_deliver(l, e.index, (uint32_t)e.value);
+            continue;
+        }
+        const fab_frame *fr = &l->f->frame[l->f->port[e.index].sending];
+        uint32_t fed = fr->kind == FAB_DATA && fr->hop == 0 ? fr->vc : FAB_NONE;
+        fab_done(l->f, e.index, e.t);
+        lc_settle(l);
+        if (fed != FAB_NONE) lc_feed_endpoint(l, l->vc[fed].endpoint);
+    }
+    if (l->at_ns < until_ns) l->at_ns = until_ns;
+}
+
+/* Frames that switches have put out, at the time the kernel took them. */
+static void receive_all(lc *l, int64_t mono_ns, int64_t realtime_ns) {
+    const uint8_t *data;
+    uint32_t bytes;
+    int ifindex;
+    int64_t stamp;
+    while ((data = wire_next(l->wire, &bytes, &ifindex, &stamp))) {
+        int64_t t = to_virtual(l, mono_ns - (realtime_ns - stamp));
+        if (t > l->now_ns) t = l->now_ns;
+        handle_events(l, t);
+        lc_receive(l, data, bytes, ifindex);
+        wire_release(l->wire);
+        l->heard_ns = mono_ns;
+    }
+}
+
+static int ring_doorbells(lc *l, int timeout_ms, int *control) {
+    struct epoll_event ready[64];
+    int n = epoll_wait(l->epoll, ready, 64, timeout_ms);
+    if (n < 0) return errno == EINTR ? 0 : -errno;
+    for (int i = 0; i < n; i++) {
+        uint32_t tag = ready[i].data.u32;
+        if (tag == CONTROL_TAG) {
+            *control = 1;
+        } else if (tag != WIRE_TAG) {
+            uint64_t count;
+            if (read(l->endpoint[tag].doorbell, &count, sizeof count) < 0 && errno != EAGAIN)
+                return -errno;
+            lc_feed_endpoint(l, tag);
+            lc_touch(l, tag);
+        }
+    }
+    return n;
+}
+
+static int64_t in_switches(const lc *l) {
+    return l->stats.into_switches - l->stats.out_of_switches;
+}
+
+static void sleep_until(int64_t mono_ns) {
+    struct timespec t = {mono_ns / 1000000000, mono_ns % 1000000000};
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, 0);
+}
+
+/* When to wake next: at the next quantum while frames are inside switches, at the quantum after the
+ * next thing due otherwise; 0: nothing is due, wait for the world. */
+static int64_t next_batch(const lc *l, int64_t now, int64_t wake_deadline) {
+    int64_t q = l->o.quantum_ns, due = wake_deadline;
+    if (in_switches(l) > 0 && now - l->heard_ns < GIVE_UP_NS) due = now;
+    if (l->events.n) {
+        int64_t t = to_real(l, l->events.at[0].t);
+        if (t < due) due = t;
+    }
+    if (due == INT64_MAX) return 0;
+    if (due < now) due = now;
+    return due - due % q + q;
+}
+
+static int batch(lc *l, int64_t *sleep_to, int *control) {
+    int64_t mono = clock_ns(CLOCK_MONOTONIC), realtime = clock_ns(CLOCK_REALTIME);
+    l->now_ns = to_virtual(l, mono);
+    l->stats.batches++;
+    receive_all(l, mono, realtime);
+    handle_events(l, l->now_ns);
+    int rc = ring_doorbells(l, 0, control);
+    if (rc < 0) return rc;
+    handle_events(l, l->now_ns); /* what the doorbells set off and is due already */
+    lc_flush(l);
+    int64_t deadline = wake_endpoints(l, mono);
+    lc_observe_sample(l);
+    *sleep_to = next_batch(l, mono, deadline);
+    return 0;
+}
+
+int lc_run(lc *l, int control_fd) {
+    struct epoll_event e = {.events = EPOLLIN, .data.u32 = CONTROL_TAG};
+    if (epoll_ctl(l->epoll, EPOLL_CTL_ADD, control_fd, &e) < 0 && errno != EEXIST) return -errno;
+    int control = 0;
+    for (;;) {
+        int64_t sleep_to;
+        int rc = batch(l, &sleep_to, &control);
+        if (rc < 0) return rc;
+        if (control) return 0;
+        if (sleep_to) {
+            sleep_until(sleep_to);
+            continue;
+        }
+        struct epoll_event ready; /* only to wait: the next batch looks at what is ready */
+        l->stats.idle_waits++;
+        if (epoll_wait(l->epoll, &ready, 1, -1) < 0 && errno != EINTR) return -errno;
+        l->heard_ns = clock_ns(CLOCK_MONOTONIC);
+    }
+}
+
+int lc_open(lc *l) {
+    l->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (l->epoll < 0) return -errno;
+    l->wire = wire_open(RING_FRAMES, l->slot_bytes);
+    if (!l->wire) return -errno;
+    struct epoll_event e = {.events = EPOLLIN, .data.u32 = WIRE_TAG};
+    return epoll_ctl(l->epoll, EPOLL_CTL_ADD, wire_fd(l->wire), &e) < 0 ? -errno : 0;
+}
+
+/* ---- passes ---- */
+
+void lc_hold(lc *l) {
+    l->announced = 0;
+    for (uint32_t e = 0; e < l->endpoints; e++) announce(l, &l->endpoint[e]);
+}
+
+int lc_pass(lc *l, int32_t flow_control, int64_t epoch_ns, int64_t sample_ns) {
+    if (l->events.n) return -1;
+    for (uint32_t i = 0; i < l->f->queues; i++)
+        if (l->f->queue[i].frames) return -1;
+    fab_set_flow_control(l->f, flow_control, 0);
+    fab_zero(l->f);
+    lc_stats kept = {.batches = 0};
+    l->stats = kept;
+    memset(l->node_in, 0, l->o.max_nodes * sizeof *l->node_in);
+    memset(l->node_out, 0, l->o.max_nodes * sizeof *l->node_out);
+    memset(l->sampled, 0, l->o.max_ports * sizeof *l->sampled);
+    for (int i = 0; i < LC_SERIES; i++) l->series[i].rows = l->series[i].lost = 0;
+    l->late = (lateness_row){0};
+    l->late_sum_us = 0;
+    l->epoch_ns = epoch_ns;
+    l->now_ns = l->at_ns = to_virtual(l, clock_ns(CLOCK_MONOTONIC));
+    l->sample_ns = sample_ns;
+    l->next_sample_ns = 0;
+    l->pass_number++;
+    l->announced = 1;
+    for (uint32_t e = 0; e < l->endpoints; e++) announce(l, &l->endpoint[e]);
+    return 0;
+}
+
+void lc_cut(lc *l, uint32_t port, int cut) {
+    fab_set_cut(l->f, port, cut, l->at_ns);
+    lc_settle(l);
+}
+
+/* ---- reading out ---- */
+
+void lc_get_stats(lc *l, lc_stats *out) {
+    struct rusage u;
+    getrusage(RUSAGE_SELF, &u);
+    *out = l->stats;
+    out->now_ns = to_virtual(l, clock_ns(CLOCK_MONOTONIC));
+    out->rx_drops = l->wire ? wire_drops(l->wire) : 0;
+    out->events_waiting = l->events.n;
+    for (uint32_t i = 0; i < l->f->ports; i++) out->queued_cells += l->f->port[i].queued_cells;
+    out->cpu_s = (double)u.ru_utime.tv_sec + (double)u.ru_utime.tv_usec / 1e6 +
+                 (double)u.ru_stime.tv_sec + (double)u.ru_stime.tv_usec / 1e6;
+}
+
+void lc_node_frames(const lc *l, uint32_t node, int64_t *in, int64_t *out) {
+    *in = l->node_in[node];
+    *out = l->node_out[node];
+}
+
+int64_t lc_overflow_cells(const lc *l, uint32_t node) { return l->f->node[node].overflow_cells; }

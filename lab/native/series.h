@@ -1,0 +1,41 @@
+/* Time series that the line cards keep while they run: rows in memory set aside beforehand, so
+ * that measuring costs no system call.  What does not fit is counted, never silently lost. */
+#ifndef LAB_SERIES_H
+#define LAB_SERIES_H
+
+#include <stdint.h>
+
+typedef struct {
+    uint8_t *at;
+    int64_t rows, capacity, lost;
+    int32_t row_bytes;
+} series;
+
+typedef struct {
+    int64_t t_ns;
+    int32_t port, vc, cells, frames; /* vc -1: all of the port */
+} queue_row;
+
+typedef struct {
+    int64_t t_ns;
+    int32_t port, vc, kind, hop; /* kind 0 quench, 1 unquench, 2 stop, 3 go */
+} event_row;
+
+typedef struct {
+    int64_t t_ns, busy_ns, wait_ns;
+    int32_t port, frames, cells, control;
+} link_row;
+
+typedef struct {
+    int64_t t_ns;
+    int32_t ticks; /* frames handed on in the interval; the rest is how late they were, real time */
+    float mean_us, max_us;
+    int32_t le_500, le_1000, le_2000, le_5000, le_10000, gt_10000;
+} lateness_row;
+
+int series_init(series *s, int32_t row_bytes, int64_t capacity);
+void series_free(series *s);
+/* Room for one more row, or 0 when full (counted). */
+void *series_add(series *s);
+
+#endif
