@@ -1,0 +1,35 @@
+#!/bin/sh
+# Starts Docker's engine unless it runs, with the configuration that it has. Says "started" or
+# "running".
+set -eu
+export PATH="$PATH:/usr/sbin:/sbin"
+log=/var/log/dockerd.log
+
+runs() { timeout 10 /usr/bin/docker version --format '{{.Server.Version}}' >/dev/null 2>&1; }
+
+if runs; then
+    echo running
+    exit
+fi
+if [ -d /run/systemd/system ]; then
+    systemctl start docker
+else
+    # Where nothing mounted the control groups at boot, the engine cannot start.
+    grep -q ' /sys/fs/cgroup' /proc/self/mounts || mount -t cgroup2 cgroup2 /sys/fs/cgroup
+    # A pid file of an engine that died (a reboot, a kill -9) keeps the next one from starting.
+    if [ -s /run/docker.pid ] && ! kill -0 "$(cat /run/docker.pid)" 2>/dev/null; then
+        rm -f /run/docker.pid
+    fi
+    setsid dockerd </dev/null >>"$log" 2>&1 &
+fi
+tries=0
+until runs; do
+    tries=$((tries + 1))
+    if [ "$tries" -ge 150 ]; then
+        echo "error: Docker's engine did not start" >&2
+        echo "remedy: see $log, or: journalctl -u docker" >&2
+        exit 1
+    fi
+    sleep 0.2
+done
+echo started
