@@ -5,6 +5,7 @@ through which it exchanges messages with the host's adapter without a system cal
 Python's standard library suffices, so the directory also works alone, inside a container.
 """
 
+from .endpoint import Endpoint
 from .errors import (
     BadSegment,
     ChannelRefused,
@@ -20,6 +21,7 @@ from .message import Message
 __all__ = [
     "BadSegment",
     "ChannelRefused",
+    "Endpoint",
     "Message",
     "MessageTooLong",
     "NoService",

@@ -1,0 +1,98 @@
+"""The receiving half of an endpoint: the receive queue, and buffers going back to the adapter."""
+
+from __future__ import annotations
+
+import _thread
+
+from .message import Message
+from .rings import MASK32, Descriptor, FreeRing, RecvRing
+from .segment import DESCRIPTOR, FREE_HEAD_AT, INLINE, INLINE_AT, Segment
+
+if False:  # for the type checker only
+    import mmap
+    from collections.abc import Callable
+
+
+class Inbox:
+    """Consumer of the receive queue and producer of the free queue."""
+
+    def __init__(self, segment: Segment) -> None:
+        self._memory = segment.memory
+        self._data = segment.data
+        self._ring = RecvRing(segment)
+        self._free = FreeRing(segment)
+        self._tail = 0
+        self._free_head = segment.words[FREE_HEAD_AT // 4]
+        self.lock = _thread.RLock()
+        self.closed = False  # set before the segment is unmapped; messages may outlive it
+
+    @property
+    def slots(self) -> int:
+        """Length of the receive queue."""
+        return self._ring.slots
+
+    def supplied_buffers(self) -> set[int]:
+        """Return the offsets of the buffers that the free queue was created with."""
+        return {self._free.read(i) for i in range(self._free_head)}
+
+    def pending(self) -> int:
+        """Return how many messages wait in the receive queue."""
+        return (self._ring.head() - self._tail) & MASK32
+
+    def poll(self) -> Message | None:
+        """Take the next message, or None; its buffer is ours until the message is released."""
+        with self.lock:
+            if not self.pending():
+                return None
+            channel, length, offset, flags, sent_ns, time_ns, seq, _ = self._ring.read(self._tail)
+            if flags & INLINE:
+                # The slot is about to be reused, so these few bytes are copied out.
+                start = self._ring.slot_at(self._tail) + INLINE_AT
+                view = memoryview(self._memory[start : start + length])
+            else:
+                view = self._data[offset : offset + length].toreadonly()
+            self._tail = (self._tail + 1) & MASK32
+            self._ring.publish_tail(self._tail)
+            return Message(
+                channel=channel,
+                seq=seq,
+                sent_ns=sent_ns,
+                time_ns=time_ns,
+                view=view,
+                offset=offset,
+                give_back=None if flags & INLINE else self._give_back,
+            )
+
+    def _give_back(self, offset: int) -> None:
+        with self.lock:
+            if self.closed:
+                return
+            self._free.write(self._free_head, offset)
+            self._free_head = (self._free_head + 1) & MASK32
+            self._free.publish_head(self._free_head)
+
+    def consume(self, handler: Callable[[mmap.mmap, int, Descriptor], None], limit: int) -> int:
+        """Pass up to ``limit`` pending messages to ``handler`` in place; return how many.
+
+        ``handler(memory, position, descriptor)`` finds the data at ``position`` and may not
+        keep references to it. Slots and buffers go back together after the last one.
+        """
+        with self.lock:
+            first = self._tail
+            count = min(self.pending(), limit)
+            try:
+                for _ in range(count):
+                    slot = self._ring.slot_at(self._tail)
+                    fields: Descriptor = DESCRIPTOR.unpack_from(self._memory, slot)
+                    self._tail = (self._tail + 1) & MASK32
+                    if fields[3] & INLINE:
+                        handler(self._memory, slot + INLINE_AT, fields)
+                        continue
+                    self._free.write(self._free_head, fields[2])
+                    self._free_head = (self._free_head + 1) & MASK32
+                    handler(self._memory, fields[2], fields)
+            finally:
+                if self._tail != first:
+                    self._free.publish_head(self._free_head)
+                    self._ring.publish_tail(self._tail)
+        return count
