@@ -5,7 +5,7 @@ VENV    := .venv
 LAB     := $(VENV)/bin/lab
 PYTEST  := $(VENV)/bin/pytest
 CODE    := $(wildcard lab tests topologies playbooks setup.py)
-PLAYBOOK := ANSIBLE_CONFIG=playbooks/ansible.cfg LC_ALL=C.UTF-8 $(VENV)/bin/ansible-playbook
+PLAYBOOK := ANSIBLE_CONFIG=playbooks/ansible.cfg LC_ALL=C.UTF-8 $(VENV)/bin/ansible-playbook -i localhost,
 
 .DEFAULT_GOAL := help
 .PHONY: help setup test lint types unit scenario down doctor nightly report scorecard claims clean format

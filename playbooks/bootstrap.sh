@@ -61,7 +61,7 @@ rm -f .setup/all
 fill_venv
 # Ansible wants blocking standard streams, which not every caller has; the pipe gives it one.
 {
-    ANSIBLE_CONFIG=playbooks/ansible.cfg .venv/bin/ansible-playbook playbooks/setup.yml </dev/null 2>&1 &&
+    ANSIBLE_CONFIG=playbooks/ansible.cfg .venv/bin/ansible-playbook -i localhost, playbooks/setup.yml </dev/null 2>&1 &&
         sh $files/fingerprint.sh all >.setup/all
 } 9>&- | tee .setup/setup.log
 [ -s .setup/all ] || fail "set-up did not finish" "see .setup/setup.log, mend what it says, and call make setup again"
