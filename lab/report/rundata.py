@@ -49,6 +49,7 @@ class RunData:
     fidelity: dict[str, Any] = field(default_factory=dict)
     scorecard: list[dict[str, Any]] = field(default_factory=list)
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+    progress: list[dict[str, Any]] = field(default_factory=list)
     gaps: list[str] = field(default_factory=list)
 
     def table(self, name: str) -> pd.DataFrame:
@@ -78,6 +79,7 @@ def load_run(run_dir: Path) -> RunData:
     run.scorecard = (
         [row for row in scorecard if isinstance(row, dict)] if isinstance(scorecard, list) else []
     )
+    run.progress = _read_progress(run_dir / "progress.jsonl")
     for name, columns in COLUMNS.items():
         run.tables[name] = _read_table(run, name, columns)
     return run
@@ -94,6 +96,21 @@ def _read_json(run: RunData, name: str) -> object:
         run.gaps.append(f"{name} can not be read: {error}")
         return None
     return content
+
+
+def _read_progress(path: Path) -> list[dict[str, Any]]:
+    """The run's progress events; a last line that was cut off by a crash is left out."""
+    events: list[dict[str, Any]] = []
+    if not path.exists():
+        return events
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(event, dict) and "t" in event:
+            events.append(event)
+    return events
 
 
 def _read_table(run: RunData, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
