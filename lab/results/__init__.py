@@ -1,0 +1,1 @@
+"""What runs leave: directories, manifests, tables, scorecards."""

@@ -1,0 +1,136 @@
+"""The tables of a run: one Parquet file per kind of observation, each with a fixed schema.
+
+All times ``t_*`` are virtual and count from the beginning of the pass; bytes are payload.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from lab.errors import LabError
+from lab.paths import shown
+from lab.results.files import replacing
+
+Dtype = Literal["str", "int64", "float64"]
+Schema = Mapping[str, Dtype]
+
+_TEXT: Dtype = "str"
+_INT: Dtype = "int64"
+_REAL: Dtype = "float64"
+
+
+def _schema(**columns: Dtype) -> Schema:
+    # "pass" is a keyword of Python, so it is spelt pass_ here.
+    return {name.rstrip("_"): dtype for name, dtype in columns.items()}
+
+
+LATENESS_BUCKETS = ("le_500", "le_1000", "le_2000", "le_5000", "le_10000", "gt_10000")
+
+SCHEMAS: Mapping[str, Schema] = {
+    # What endpoints counted, in bins: sent (accepted by the adapter) and received messages.
+    "flows": _schema(
+        pass_=_TEXT, flow_control=_TEXT, stream=_TEXT, group=_TEXT, role=_TEXT, t_ns=_INT,
+        messages=_INT, bytes=_INT, latency_sum_ns=_INT,
+    ),
+    # The endpoints' own totals of a pass.
+    "endpoints": _schema(
+        pass_=_TEXT, flow_control=_TEXT, stream=_TEXT, group=_TEXT, role=_TEXT, host=_TEXT,
+        host_kind=_TEXT, pid=_INT, messages=_INT, bytes=_INT, injected=_INT, in_send_queue=_INT,
+        duplicates=_INT, out_of_order=_INT, corrupted=_INT, missing=_INT, blocked_s=_REAL,
+        drop_no_buffer=_INT,
+    ),
+    # The timeline.
+    "steps": _schema(
+        pass_=_TEXT, flow_control=_TEXT, step=_INT, send_rate=_REAL, t_start_ns=_INT,
+        t_settled_ns=_INT, t_end_ns=_INT,
+    ),
+    # Routes: one row per hop of the forward direction, source host first.
+    "vcs": _schema(
+        vc=_INT, stream=_TEXT, group=_TEXT, src=_TEXT, dst=_TEXT, hop=_INT, node=_TEXT,
+        in_port=_INT, in_label=_INT, out_port=_INT, out_label=_INT,
+    ),
+    # Cells waiting for a port, sampled; vc 0 is the port's total, empty queues have no row.
+    "queues": _schema(pass_=_TEXT, t_ns=_INT, node=_TEXT, port=_INT, vc=_INT, cells=_INT),
+    # Flow control as it happened; node and port are where the queue is that was judged.
+    "quenches": _schema(pass_=_TEXT, t_ns=_INT, node=_TEXT, port=_INT, vc=_INT, kind=_TEXT),
+    # What each transmitter (one direction of a link) did in a sample interval.
+    "links": _schema(
+        pass_=_TEXT, t_ns=_INT, node=_TEXT, port=_INT, frames=_INT, cells=_INT, busy_ns=_INT,
+        control_cells=_INT, wait_ns=_INT,
+    ),
+    # How late the line cards acted, in real microseconds; le_* count ticks by lateness.
+    "lateness": _schema(
+        pass_=_TEXT, t_ns=_INT, ticks=_INT, mean_us=_REAL, max_us=_REAL,
+        **dict.fromkeys(LATENESS_BUCKETS, _INT),
+    ),
+    # Cores used, sampled in real time.
+    "machine": _schema(pass_=_TEXT, t_s=_REAL, what=_TEXT, cpu=_REAL),
+    # Counters of OVS, sockets, kernel, containers and line cards: the increase over a pass.
+    "counters": _schema(pass_=_TEXT, where=_TEXT, name=_TEXT, value=_REAL),
+}  # fmt: skip
+
+
+def table_path(run_dir: Path, name: str) -> Path:
+    """Where a table of a run is."""
+    return run_dir / f"{name}.parquet"
+
+
+def empty_table(name: str) -> pd.DataFrame:
+    """The table without rows."""
+    return pd.DataFrame({c: pd.Series(dtype=dtype) for c, dtype in SCHEMAS[name].items()})
+
+
+def conform(name: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with exactly the schema's columns and types.
+
+    Raises:
+        LabError: a column is missing, or holds what its type cannot.
+    """
+    schema = SCHEMAS[name]
+    lacking = [column for column in schema if column not in frame.columns]
+    if lacking:
+        raise LabError(f"table {name} lacks the columns {', '.join(lacking)}")
+    columns: dict[str, pd.Series] = {}
+    for column, dtype in schema.items():
+        values = frame[column]
+        try:
+            cast = values.astype(dtype)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise LabError(f"table {name}: column {column} is no {dtype}: {error}") from error
+        if dtype == _INT and not bool((cast == values).all()):
+            raise LabError(f"table {name}: column {column} holds numbers that are not whole")
+        columns[column] = cast
+    return pd.DataFrame(columns).reset_index(drop=True)
+
+
+def write_table(run_dir: Path, name: str, frame: pd.DataFrame) -> None:
+    """Write one table atomically; ``LabError`` when it does not fit its schema."""
+    fitted = conform(name, frame)
+    with replacing(table_path(run_dir, name)) as temporary:
+        fitted.to_parquet(temporary, index=False, compression="zstd")
+
+
+def read_table(run_dir: Path, name: str) -> pd.DataFrame:
+    """Read one table of a run.
+
+    Raises:
+        LabError: the run has no such table, or it is broken.
+    """
+    path = table_path(run_dir, name)
+    try:
+        frame = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise LabError(f"{shown(path)} cannot be read: {error}") from error
+    return conform(name, frame)
+
+
+def read_tables(run_dir: Path) -> dict[str, pd.DataFrame]:
+    """All tables of a run; one that is missing comes back empty (its checks will fail)."""
+    return {
+        name: read_table(run_dir, name) if table_path(run_dir, name).exists() else empty_table(name)
+        for name in SCHEMAS
+    }
