@@ -219,42 +219,45 @@ int unet_deliver(unet_ni *ni, uint32_t channel, const uint8_t *data, uint32_t le
 
 /* ---- waking ---- */
 
-int unet_should_wake(unet_ni *ni, int64_t real_ns) {
-    if (!ni->segment) return 0;
-    unet_header *h = header(ni);
-    atomic_thread_fence(memory_order_seq_cst); /* our counters are out before we read the wishes */
+static int receive_wish(unet_ni *ni, unet_header *h, int64_t real_ns) {
     uint32_t pending = ni->recv_head - ACQUIRE(h->recv_tail);
     if (pending == 0)
         ni->pending_since_ns = 0;
     else if (ni->pending_since_ns == 0)
         ni->pending_since_ns = real_ns;
     uint32_t want = ACQUIRE(h->recv_wake_at);
-    if (want && pending) {
-        int64_t patience_ns = (int64_t)ACQUIRE(h->recv_wake_us) * 1000;
-        if (pending >= want || real_ns - ni->pending_since_ns >= patience_ns) return 1;
-        uint32_t almost_full = ACQUIRE(h->almost_full_at);
-        if (almost_full && pending >= almost_full) return 1;
-    }
+    if (!want || !pending) return 0;
+    int64_t patience_ns = (int64_t)ACQUIRE(h->recv_wake_us) * 1000;
+    uint32_t almost_full = ACQUIRE(h->almost_full_at);
+    return pending >= want || (almost_full && pending >= almost_full) ||
+           (patience_ns && real_ns - ni->pending_since_ns >= patience_ns);
+}
+
+int unet_wake_if_due(unet_ni *ni, int64_t real_ns) {
+    if (!ni->segment) return 0;
+    unet_header *h = header(ni);
+    atomic_thread_fence(memory_order_seq_cst); /* our counters are out before we read the wishes */
+    int received = receive_wish(ni, h, real_ns);
     uint32_t below = ACQUIRE(h->send_wake_at);
-    return below != UNET_NEVER && ACQUIRE(h->send_head) - ni->send_tail <= below;
+    int room = below != UNET_NEVER && ACQUIRE(h->send_head) - ni->send_tail <= below;
+    if (!received && !room) return 0;
+    /* The wish is granted: withdraw it before the wake-up, so that one wish wakes once. */
+    if (received) {
+        RELEASE(h->recv_wake_at, 0u);
+        ni->pending_since_ns = 0;
+    }
+    if (room) RELEASE(h->send_wake_at, UNET_NEVER);
+    uint64_t one = 1;
+    ni->wakes++;
+    return write(ni->wake, &one, sizeof one) == sizeof one; /* a full counter: awake already */
 }
 
 int64_t unet_wake_deadline(const unet_ni *ni) {
     if (!ni->segment || ni->pending_since_ns == 0) return INT64_MAX;
     unet_header *h = header(ni);
-    if (!ACQUIRE(h->recv_wake_at)) return INT64_MAX;
-    return ni->pending_since_ns + (int64_t)ACQUIRE(h->recv_wake_us) * 1000;
-}
-
-void unet_wake(unet_ni *ni) {
-    unet_header *h = header(ni);
-    /* the wish is granted: withdraw it before the wake-up, so that one wish wakes once */
-    RELEASE(h->recv_wake_at, 0u);
-    RELEASE(h->send_wake_at, UNET_NEVER);
-    ni->pending_since_ns = 0;
-    ni->wakes++;
-    uint64_t one = 1;
-    if (write(ni->wake, &one, sizeof one) < 0) return; /* full counter: it is awake already */
+    uint32_t patience_us = ACQUIRE(h->recv_wake_us);
+    if (!ACQUIRE(h->recv_wake_at) || !patience_us) return INT64_MAX;
+    return ni->pending_since_ns + (int64_t)patience_us * 1000;
 }
 
 int unet_set_idle(unet_ni *ni, int idle) {

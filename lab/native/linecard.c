@@ -211,7 +211,7 @@ static int64_t wake_endpoints(lc *l, int64_t real_ns) {
     for (uint32_t i = 0; i < l->touches; i++) {
         uint32_t e = l->touched[i];
         unet_ni *ni = &l->endpoint[e];
-        if (unet_should_wake(ni, real_ns)) unet_wake(ni);
+        unet_wake_if_due(ni, real_ns);
         int64_t deadline = unet_wake_deadline(ni);
         if (deadline < INT64_MAX) {
             l->touched[kept++] = e;

@@ -90,17 +90,14 @@ void lc_feed(lc *l, uint32_t vc) {
 
 void lc_feed_endpoint(lc *l, uint32_t endpoint) {
     unet_ni *ni = &l->endpoint[endpoint];
-    do {
+    for (int again = 0; again < 2; again++) {
         for (uint32_t c = 0; c < ni->channels; c++) lc_feed(l, ni->channel[c].vc);
         /* With one channel whose adapter queue is full, the next departure looks at the send queue
          * anyway, so the process need not ring. */
         int busy = ni->channels == 1 &&
                    l->f->queue[l->f->vc[ni->channel[0].vc].first_queue].frames >= l->o.window;
-        if (busy) {
-            unet_set_idle(ni, 0);
-            return;
-        }
-    } while (unet_set_idle(ni, 1) && ni->channels == 1);
+        if (!unet_set_idle(ni, !busy)) return;
+    }
 }
 
 /* ---- switch to line card ---- */

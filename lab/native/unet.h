@@ -98,11 +98,10 @@ void unet_injected(unet_ni *ni, uint32_t c, const unet_message *m, int64_t now_n
 /* Put a message into a free buffer and the receive queue; 0, or -1 when it had to be dropped. */
 int unet_deliver(unet_ni *ni, uint32_t channel, const uint8_t *data, uint32_t length, uint32_t seq,
                  int64_t sent_ns, int64_t now_ns);
-/* Does the process wait for something that now holds?  real_ns: monotonic clock. */
-int unet_should_wake(unet_ni *ni, int64_t real_ns);
-/* When unet_should_wake() becomes true by the passing of time alone; INT64_MAX: never. */
+/* Wake the process if what it waits for has come true; real_ns: monotonic clock. */
+int unet_wake_if_due(unet_ni *ni, int64_t real_ns);
+/* When that becomes true by the passing of time alone; INT64_MAX: never. */
 int64_t unet_wake_deadline(const unet_ni *ni);
-void unet_wake(unet_ni *ni);
 /* Say whether a push needs the doorbell; returns 1 when something was pushed meanwhile. */
 int unet_set_idle(unet_ni *ni, int idle);
 

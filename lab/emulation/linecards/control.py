@@ -1,0 +1,156 @@
+"""The operations that the lab can ask the line cards for, one JSON line each.
+
+=========  ==============================================================================
+configure  dilation, quantum_us, params, nodes, links: build the fabric (once)
+host       name, netns_inode, dir: open that host's U-Net service
+endpoint   host, name, segment: make an endpoint, with other queue sizes than usual
+vcs        vcs: open VCs with their channels
+close      ids: close VCs
+hold       tell endpoints that no pass has begun
+pass       flow_control, epoch_ns, sample_ns: begin a pass
+cut        node, port, cut: stop or start both directions of a link
+stats      totals so far, and who is attached
+dump       dir, prefix: write series and counters
+stop       end the process
+=========  ==============================================================================
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from selectors import BaseSelector
+from typing import Any
+
+from lab._native import lib
+from lab.emulation.linecards.network import FLOW_CONTROL, EndpointKey, Network
+from lab.emulation.linecards.record import write_record
+from lab.emulation.linecards.service import Service
+from lab.errors import LabError
+from lab.scenarios.fabric_params import FabricParams
+from lab.unet.segment import Geometry
+
+Answer = dict[str, Any]
+
+
+class Control:
+    """Carries out operations on the network and the U-Net services."""
+
+    def __init__(self, selector: BaseSelector) -> None:
+        self._selector = selector
+        self.network: Network | None = None
+        self._service: Service | None = None
+        self.stopping = False
+
+    def handle(self, request: dict[str, Any]) -> Answer:
+        """Do one operation.
+
+        Raises:
+            LabError: it cannot be done.
+        """
+        operations: dict[str, Callable[..., Answer | None]] = {
+            "configure": self._configure,
+            "host": self._host,
+            "endpoint": self._endpoint,
+            "vcs": self._vcs,
+            "close": self._close,
+            "hold": self._hold,
+            "pass": self._pass,
+            "cut": self._cut,
+            "stats": self._stats,
+            "dump": self._dump,
+            "stop": self._stop,
+        }
+        op = str(request.pop("op", None))
+        if op not in operations:
+            raise LabError(f"no operation {op!r}; there are {', '.join(operations)}")
+        try:
+            return operations[op](**request) or {}
+        except (KeyError, TypeError, ValueError, OSError) as error:
+            raise LabError(f"{type(error).__name__}: {error}") from error
+
+    @property
+    def _net(self) -> Network:
+        if self.network is None:
+            raise LabError("the line cards are not configured yet")
+        return self.network
+
+    @property
+    def _unet(self) -> Service:
+        if self._service is None:
+            raise LabError("the line cards are not configured yet")
+        return self._service
+
+    def _configure(  # the words of the operation are its parameters
+        self,
+        dilation: float,
+        params: dict[str, Any],
+        nodes: list[dict[str, Any]],
+        links: list[dict[str, Any]],
+        quantum_us: int = 1000,
+        **_: Any,
+    ) -> None:
+        if self.network is not None:
+            raise LabError("the line cards are configured already")
+        network = Network(FabricParams(**params), dilation, quantum_us)
+        network.add_nodes(nodes)
+        network.add_links(links)
+        error = lib.lc_open(network.cards)
+        if error:
+            raise LabError(f"the packet sockets cannot be opened: {OSError(-error)}")
+        self.network = network
+        self._service = Service(network, self._selector)
+
+    def _host(self, name: str, dir: str, netns_inode: int | None = None, **_: Any) -> None:
+        if name not in self._net.nodes:
+            raise LabError(f"no host is called {name!r}")
+        self._unet.open_host(name, netns_inode, Path(dir))
+
+    def _endpoint(self, host: str, name: str, segment: dict[str, int] | None = None) -> None:
+        key = EndpointKey(host, name)
+        self._net.add_endpoint(key)
+        if segment:
+            self._unet.geometry[key] = Geometry(**segment)
+
+    def _vcs(self, vcs: list[dict[str, Any]]) -> None:
+        for vc in vcs:
+            self._net.add_vc(vc)
+
+    def _close(self, ids: list[int]) -> None:
+        for number in ids:
+            self._net.close_vc(number)
+
+    def _hold(self) -> None:
+        lib.lc_hold(self._net.cards)
+
+    def _pass(self, flow_control: str, epoch_ns: int, sample_ns: int = 0, name: str = "") -> Answer:
+        if flow_control not in FLOW_CONTROL:
+            raise LabError(f"flow_control is one of {', '.join(FLOW_CONTROL)}, not {flow_control}")
+        mode = FLOW_CONTROL[flow_control]
+        if lib.lc_pass(self._net.cards, mode, epoch_ns, sample_ns) < 0:
+            raise LabError("frames are still under way; a pass begins on a drained network")
+        return {"name": name}
+
+    def _cut(self, node: str, port: int, cut: bool) -> None:
+        index = self._net.ports[node, port]
+        fabric = self._net.fabric
+        here, peer = fabric.port[index].node, fabric.port[index].peer
+        for other in range(fabric.ports):
+            ends = (fabric.port[other].node, fabric.port[other].peer)
+            if other == index or ends == (peer, here):
+                lib.lc_cut(self._net.cards, other, cut)
+
+    def _stats(self) -> Answer:
+        stats = self._net.stats()
+        unheard = stats["into_switches"] - stats["out_of_switches"]
+        under_way = stats["sent"] - stats["delivered"] - stats["dropped_endpoint"]
+        return {
+            **stats,
+            "attached": self._unet.attached(),
+            "in_switches": unheard,
+            "in_flight": under_way - stats["overflow"],
+        }
+
+    def _dump(self, dir: str, prefix: str) -> None:
+        write_record(self._net, self._unet, Path(dir), prefix)
+
+    def _stop(self) -> None:
+        self.stopping = True

@@ -1,0 +1,189 @@
+"""What the line cards know of the network: names on the outside, native indices inside."""
+
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lab._native import ffi, lib
+from lab.errors import LabError
+from lab.scenarios.fabric_params import FabricParams
+
+NONE = 0xFFFFFFFF
+FLOW_CONTROL = {"quench": lib.FAB_SOURCE_QUENCH, "link": lib.FAB_LINK_LEVEL}
+LIMITS = {
+    "max_nodes": 1024,
+    "max_ports": 8192,
+    "max_vcs": 16384,
+    "max_queues": 131072,
+    "max_frames": 65536,
+    "max_endpoints": 4096,
+}
+# Fair service moves in turns of this many cells: one message of 2 KByte.
+QUANTUM_CELLS = 43
+
+
+@dataclass(frozen=True)
+class EndpointKey:
+    """An endpoint's place and name."""
+
+    host: str
+    name: str
+
+
+@dataclass
+class Direction:
+    """One direction of a VC: the lab's number (negative for b to a) and the native index."""
+
+    number: int
+    native: int
+
+
+@dataclass
+class Network:
+    """The fabric as built in the native part, and the names of what is in it."""
+
+    params: FabricParams
+    dilation: float
+    quantum_us: int
+    nodes: dict[str, int] = field(default_factory=dict)
+    ports: dict[tuple[str, int], int] = field(default_factory=dict)
+    endpoints: dict[EndpointKey, int] = field(default_factory=dict)
+    channels: dict[EndpointKey, list[int]] = field(default_factory=dict)
+    vcs: dict[int, tuple[Direction, Direction]] = field(default_factory=dict)
+    ends: dict[int, tuple[EndpointKey, EndpointKey]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Make the native line cards."""
+        options = {
+            "dilation": self.dilation,
+            "quantum_ns": self.quantum_us * 1000,
+            "max_message_bytes": lib.UNET_MAX_MESSAGE_BYTES,
+            "cell_payload_bytes": self.params.cell_payload_bytes,
+            "trailer_bytes": self.params.aal5_trailer_bytes,
+            "window": self.params.adapter_window_frames,
+            **LIMITS,
+        }
+        cards = lib.lc_new(
+            ffi.new("fab_params *", native_params(self.params, "quench")),
+            ffi.new("lc_options *", options),
+        )
+        if cards == ffi.NULL:
+            raise LabError("not enough memory for the line cards")
+        self.cards = ffi.gc(cards, lib.lc_free)
+        self.fabric = lib.lc_fabric(cards)
+
+    # -- construction -------------------------------------------------------------------------
+
+    def add_nodes(self, nodes: Sequence[Mapping[str, Any]]) -> None:
+        """Add switches and hosts: ``{"name", "kind"}``."""
+        for node in nodes:
+            kind = lib.FAB_SWITCH if node["kind"] == "switch" else lib.FAB_HOST
+            self.nodes[node["name"]] = lib.fab_add_node(self.fabric, kind, self.params.buffer_cells)
+
+    def add_links(self, links: Sequence[Mapping[str, Any]]) -> None:
+        """Add links: ``{"a", "a_port", "a_if", "b", "b_port", "b_if"}``, interfaces by name."""
+        for link in links:
+            a_if, b_if = (
+                0 if name is None else socket.if_nametoindex(name)
+                for name in (link["a_if"], link["b_if"])
+            )
+            self._add_port(link["a"], link["a_port"], link["b"], a_if, b_if)
+            self._add_port(link["b"], link["b_port"], link["a"], b_if, a_if)
+
+    def _add_port(self, node: str, number: int, peer: str, own: int, far: int) -> None:
+        cell_ns = round(self.params.cell_bytes * 1e9 / self.params.link_bytes_per_s)
+        # an adapter, whether it sends or receives, handles so many messages a second
+        at_host = 0 in (own, far)
+        least_ns = round(1e9 / self.params.host_messages_per_s) if at_host else 0
+        index = lib.lc_add_port(
+            self.cards,
+            self.nodes[node],
+            self.nodes[peer],
+            cell_ns,
+            least_ns,
+            self.params.propagation_ns,
+            own,
+            far,
+        )
+        self.ports[node, number] = checked(index, "ports")
+
+    def add_endpoint(self, key: EndpointKey) -> int:
+        """Add an endpoint, or return the index of the one that exists."""
+        if key.host not in self.nodes:
+            raise LabError(f"no host is called {key.host!r}")
+        if key not in self.endpoints:
+            index = checked(lib.lc_add_endpoint(self.cards), "endpoints")
+            self.endpoints[key] = index
+            self.channels[key] = []
+        return self.endpoints[key]
+
+    def add_vc(self, vc: Mapping[str, Any]) -> None:
+        """Open a duplex VC (as in the ``vcs`` operation) and its channel at both endpoints."""
+        number = int(vc["id"])
+        if number in self.vcs or number <= 0:
+            raise LabError(f"VC {number} is open already or no number for one")
+        forward = self._add_direction(vc["forward"])
+        backward = self._add_direction(vc["reverse"])
+        lib.lc_pair(self.cards, forward, backward)
+        a = EndpointKey(vc["a"], vc["a_endpoint"])
+        b = EndpointKey(vc["b"], vc["b_endpoint"])
+        for key, out, into in ((a, forward, backward), (b, backward, forward)):
+            endpoint = self.add_endpoint(key)
+            if lib.lc_open_channel(self.cards, endpoint, number, out, into) < 0:
+                raise LabError(
+                    f"endpoint {key.name} of {key.host} has no room for channel {number}"
+                )
+            self.channels[key].append(number)
+        self.vcs[number] = (Direction(number, forward), Direction(-number, backward))
+        self.ends[number] = (a, b)
+
+    def _add_direction(self, hops: Sequence[Mapping[str, Any]]) -> int:
+        transmitters = [hop for hop in hops if hop["out_port"] >= 0]
+        ports = [self.ports[hop["node"], hop["out_port"]] for hop in transmitters]
+        labels = [hop["out_label"] for hop in transmitters]
+        return checked(lib.lc_add_vc(self.cards, ports, labels, len(ports)), "VCs")
+
+    def close_vc(self, number: int) -> None:
+        """Close a VC and its channels; frames under way are dropped where they are."""
+        directions = self.vcs.pop(number, None)
+        if directions is None:
+            return
+        for key in self.ends.pop(number):
+            lib.lc_close_channel(self.cards, self.endpoints[key], number)
+            self.channels[key].remove(number)
+        for direction in directions:
+            lib.lc_close_vc(self.cards, direction.native)
+
+    # -- reading out --------------------------------------------------------------------------
+
+    def stats(self) -> dict[str, int | float]:
+        """Totals of the pass so far, by the names in ``lc_stats``."""
+        out = ffi.new("lc_stats *")
+        lib.lc_get_stats(self.cards, out)
+        return {name: getattr(out, name) for name, _ in ffi.typeof("lc_stats").fields}
+
+    def endpoint_native(self, key: EndpointKey) -> Any:
+        """Return the native adapter side of an endpoint."""
+        return lib.lc_endpoint(self.cards, self.endpoints[key])
+
+
+def native_params(params: FabricParams, flow_control: str) -> dict[str, int]:
+    """Return the parameters as the native model takes them, in cells."""
+    return {
+        "flow_control": FLOW_CONTROL[flow_control],
+        "vci_quench_cells": params.vci_quench_cells,
+        "vci_unquench_cells": params.vci_unquench_cells,
+        "link_quench_cells": params.link_quench_cells,
+        "buffer_quench_cells": int(params.buffer_quench_fraction * params.buffer_cells),
+        "input_stop_cells": params.input_stop_cells,
+        "input_go_cells": params.input_go_cells,
+        "quantum_cells": QUANTUM_CELLS,
+    }
+
+
+def checked(index: int, what: str) -> int:
+    """Return an index that the native part handed out, or say that there is no room."""
+    if index == NONE:
+        raise LabError(f"the line cards have no room for more {what}, or they do not join up")
+    return index

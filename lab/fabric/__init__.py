@@ -1,0 +1,1 @@
+"""The fabric of thesis chapter 4: the compiled model, bound for Python."""

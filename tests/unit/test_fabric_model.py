@@ -1,0 +1,184 @@
+"""The fabric model's promises, on random small networks and on the thesis's port contention."""
+
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lab.fabric.virtual import VirtualFabric
+
+CELL_NS = 424
+MESSAGE_CELLS = 43
+PARAMS = {
+    "flow_control": 1,
+    "vci_quench_cells": 640,
+    "vci_unquench_cells": 320,
+    "link_quench_cells": 5000,
+    "buffer_quench_cells": 16000,
+    "input_stop_cells": 2000,
+    "input_go_cells": 1500,
+    "quantum_cells": MESSAGE_CELLS,
+}
+
+
+@dataclass
+class Star:
+    """One core switch, a switch in front of each of its ports, hosts behind those."""
+
+    fabric: VirtualFabric
+    core: int
+    outer: list[int]
+    up: list[int]
+    down: list[int]
+
+    @classmethod
+    def build(cls, fabric: VirtualFabric, arms: int, buffer_cells: int = 20_000) -> "Star":
+        core = fabric.add_switch(buffer_cells)
+        outer = [fabric.add_switch(buffer_cells) for _ in range(arms)]
+        up = [fabric.add_port(s, core) for s in outer]
+        down = [fabric.add_port(core, s) for s in outer]
+        return cls(fabric, core, outer, up, down)
+
+    def host(self, arm: int) -> tuple[int, int]:
+        host = self.fabric.add_host()
+        return (
+            self.fabric.add_port(host, self.outer[arm], least_ns=3759),
+            self.fabric.add_port(self.outer[arm], host, least_ns=3759),
+        )
+
+    def vc(self, source: int, sink: int) -> int:
+        (a_out, a_in), (b_out, b_in) = self.host(source), self.host(sink)
+        return self.fabric.add_vc(
+            [a_out, self.up[source], self.down[sink], b_in],
+            [b_out, self.up[sink], self.down[source], a_in],
+        )
+
+
+streams = st.lists(
+    st.tuples(
+        st.integers(0, 3),
+        st.integers(0, 3),
+        st.sampled_from([1, 2, 7, 43]),
+        st.sampled_from([0, 0, 3_000, 20_000, 100_000]),
+        st.integers(0, 50_000),
+    ),
+    min_size=1,
+    max_size=7,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(streams, st.sampled_from([0, 1]), st.integers(0, 5), st.sampled_from([0, 1_000, 30_000]))
+def test_nothing_is_lost_and_every_rule_holds(
+    flows: list[tuple[int, int, int, int, int]], flow_control: int, seed: int, latency_ns: int
+) -> None:
+    fabric = VirtualFabric(
+        PARAMS | {"flow_control": flow_control}, seed=seed, switch_latency_ns=latency_ns
+    )
+    star = Star.build(fabric, 4)
+    stop_ns = 1_500_000
+    vcs = []
+    for source, sink, cells, interval_ns, start_ns in flows:
+        vc = star.vc(source, sink if sink != source else (sink + 1) % 4)
+        fabric.add_source(
+            vc, cells=cells, interval_ns=interval_ns, start_ns=start_ns, stop_ns=stop_ns
+        )
+        vcs.append((vc, cells))
+    fabric.run(stop_ns, checking=True)
+    assert fabric.broken == 0
+    fabric.run(1_000 * stop_ns)  # drain: every queue empties, every quench is taken back
+    assert fabric.broken == 0
+    assert fabric.frames_under_way == 0
+    for vc, cells in vcs:
+        flow = fabric.flow(vc)
+        assert flow.sent == flow.delivered > 0
+        assert flow.delivered_cells == flow.delivered * cells
+        assert not fabric.held(vc)
+    signals = fabric.signals()
+    assert signals["quenches"] == signals["unquenches"]
+    assert signals["stops"] == signals["goes"]
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(2, 7), st.sampled_from([0, 1]), st.integers(0, 3))
+def test_greedy_streams_share_a_port_equally(n: int, flow_control: int, seed: int) -> None:
+    fabric = VirtualFabric(PARAMS | {"flow_control": flow_control}, seed=seed)
+    star = Star.build(fabric, 8)
+    vcs = [star.vc(1 + i, 0) for i in range(n)]
+    for vc in vcs:
+        fabric.add_source(vc, cells=MESSAGE_CELLS, stop_ns=40_000_000)
+    fabric.run(40_000_000)
+    delivered = [fabric.flow(vc).delivered for vc in vcs]
+    assert max(delivered) <= 1.03 * min(delivered)
+    # the port itself never rests once it has begun
+    assert sum(delivered) * MESSAGE_CELLS * CELL_NS > 0.99 * 40_000_000
+
+
+def contention(flow_control: int, rate: float, latency_ns: int = 1_000) -> tuple[float, float]:
+    """Thesis 4.6.3 on one core switch; MByte/s of a background and of a congestion stream."""
+    until_ns = 40_000_000
+    fabric = VirtualFabric(PARAMS | {"flow_control": flow_control}, switch_latency_ns=latency_ns)
+    star = Star.build(fabric, 8)
+    background = [star.vc(q, q % 7 + 1) for q in range(1, 8)]
+    congestion = [star.vc(q, 0) for q in range(1, 8)]
+    for vc in background:
+        fabric.add_source(vc, cells=MESSAGE_CELLS, stop_ns=until_ns)
+    for i, vc in enumerate(congestion):
+        interval_ns = 0 if rate >= 1 else round(MESSAGE_CELLS * CELL_NS / rate)
+        fabric.add_source(
+            vc, cells=MESSAGE_CELLS, interval_ns=interval_ns, start_ns=777 * i, stop_ns=until_ns
+        )
+    fabric.run(until_ns)
+    assert fabric.broken == 0
+
+    def mean(vcs: list[int]) -> float:
+        return sum(fabric.flow(vc).delivered for vc in vcs) / len(vcs) * 2048 / until_ns * 1e3
+
+    return mean(background), mean(congestion)
+
+
+def test_quench_keeps_the_background_streams_up() -> None:
+    background, congestion = contention(1, 1.0)
+    assert background == pytest.approx(95.9, rel=0.02)
+    assert congestion == pytest.approx(16.0, rel=0.02)
+
+
+def test_link_level_control_pulls_the_background_streams_down() -> None:
+    background, congestion = contention(0, 1.0)
+    assert congestion == pytest.approx(16.0, rel=0.02)
+    assert background < 1.3 * congestion
+
+
+def test_link_level_control_is_harmless_below_a_seventh() -> None:
+    background, _ = contention(0, 0.10)
+    assert background == pytest.approx(100.7, rel=0.02)
+
+
+def test_a_memory_that_is_too_small_is_reported() -> None:
+    fabric = VirtualFabric(PARAMS | {"flow_control": 0})
+    star = Star.build(fabric, 4, buffer_cells=500)  # the stop threshold lies beyond the memory
+    for source in (1, 2, 3):
+        fabric.add_source(star.vc(source, 0), cells=MESSAGE_CELLS, stop_ns=2_000_000)
+    fabric.run(2_000_000)
+    assert fabric.broken == -1
+
+
+def test_the_same_seed_gives_the_same_run() -> None:
+    def digest(seed: int) -> int:
+        fabric = VirtualFabric(PARAMS, seed=seed)
+        star = Star.build(fabric, 4)
+        for source in (1, 2, 3):
+            fabric.add_source(star.vc(source, 0), cells=MESSAGE_CELLS, stop_ns=1_000_000)
+        fabric.run(1_000_000)
+        return fabric.digest
+
+    assert digest(3) == digest(3)
+    assert digest(3) != digest(4)
+
+
+def test_ports_that_do_not_join_up_are_refused() -> None:
+    fabric = VirtualFabric(PARAMS)
+    star = Star.build(fabric, 2)
+    with pytest.raises(ValueError, match="join"):
+        fabric.add_vc([star.up[0], star.up[1]], [star.down[0], star.down[1]])
