@@ -5,6 +5,7 @@
 set -eu
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
 export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+log=$(dirname "$0")/../../.setup/apt.log
 
 missing=
 for pair in "$@"; do
@@ -16,17 +17,22 @@ for pair in "$@"; do
 done
 [ -n "$missing" ] || exit 0
 
-renew() { apt-get -qq -o DPkg::Lock::Timeout=120 update || true; } # one dead source is no reason to stop
+# One dead source is no reason to stop: whether the packages can be had shows at once.
+renew() { apt-get -qq -o DPkg::Lock::Timeout=120 update >>"$log" 2>&1 || true; }
 install() {
     # shellcheck disable=SC2086  # a list of names
-    apt-get -qq -y --no-install-recommends -o DPkg::Lock::Timeout=120 install $missing </dev/null >&2
+    apt-get -qq -y --no-install-recommends -o DPkg::Lock::Timeout=120 install $missing \
+        </dev/null >>"$log" 2>&1
 }
 
-fresh=$(find /var/lib/apt/lists -maxdepth 1 -name '*_Packages*' -mtime -1 2>/dev/null | head -n 1)
-[ -n "$fresh" ] || renew
+# The lists bear the mirror's dates; the folder that they pass through bears that of the update.
+lists=$(find /var/lib/apt/lists -maxdepth 1 -name '*_Packages*' 2>/dev/null | head -n 1)
+recent=$(find /var/lib/apt/lists/partial -maxdepth 0 -mtime -1 2>/dev/null)
+{ [ -n "$lists" ] && [ -n "$recent" ]; } || renew
 if ! install; then
     renew
     install || {
+        tail -n 15 "$log" >&2
         echo "error: apt-get could not install:$missing" >&2
         echo "remedy: see its message above; can this machine reach its Debian mirror?" >&2
         exit 1
