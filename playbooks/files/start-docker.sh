@@ -16,10 +16,6 @@ if [ -d /run/systemd/system ]; then
 else
     # Where nothing mounted the control groups at boot, the engine cannot start.
     grep -q ' /sys/fs/cgroup' /proc/self/mounts || mount -t cgroup2 cgroup2 /sys/fs/cgroup
-    # A pid file of an engine that died (a reboot, a kill -9) keeps the next one from starting.
-    if [ -s /run/docker.pid ] && ! kill -0 "$(cat /run/docker.pid)" 2>/dev/null; then
-        rm -f /run/docker.pid
-    fi
     setsid dockerd </dev/null >>"$log" 2>&1 &
 fi
 tries=0
