@@ -1,0 +1,255 @@
+"""Commands that only read: scenarios, claims, verdicts, reports, the machine's fitness."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lab.cli.output import note, print_json, print_table
+from lab.errors import LabError
+
+VERDICTS = ("reproduced", "deviates", "unknown", "reported", "input")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Overrides = Annotated[
+    list[str],
+    typer.Option("--set", metavar="PATH=VALUE", help="Override a value of the scenario file."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("list")(list_command)
+    app.command("show")(show)
+    app.command("doctor")(doctor)
+    app.command("report")(report)
+    app.command("scorecard")(scorecard)
+    app.command("claims")(claims)
+
+
+def list_command(json_output: Json = False) -> None:
+    """List the scenarios that can be run.
+
+    Example:
+
+    \b
+      lab list
+      lab list --json
+    """
+    from lab.scenarios import list_scenarios
+
+    entries = list_scenarios()
+    if json_output:
+        print_json(
+            [
+                {
+                    "name": entry.name,
+                    "title": entry.title,
+                    "source": entry.source,
+                    "engines": list(entry.engines),
+                    "claims": entry.claims,
+                    "path": str(entry.path),
+                }
+                for entry in entries
+            ]
+        )
+        return
+    print_table(
+        ("name", "title", "source", "engines", "claims"),
+        [(e.name, e.title, e.source, "+".join(e.engines), e.claims) for e in entries],
+    )
+
+
+def show(
+    name: Annotated[str, typer.Argument(help="A scenario's name, or the path of a YAML file.")],
+    overrides: Overrides = [],  # noqa: B006 - typer's way to say "may be repeated"
+    json_output: Json = False,
+) -> None:
+    """Show a scenario as it would run, defaults included.
+
+    Example:
+
+    \b
+      lab show switch-port-contention
+      lab show switch-port-contention --set timeline.measure_s=0.02 --json
+    """
+    from lab.engine.prepare import parse_overrides
+    from lab.scenarios import load_scenario
+    from lab.scenarios.plan import real_s
+
+    scenario = load_scenario(name, parse_overrides(overrides))
+    if json_output:
+        print_json(scenario.plain())
+        return
+    import yaml
+
+    typer.echo(yaml.safe_dump(scenario.plain(), sort_keys=False, allow_unicode=True), nl=False)
+    note(f"takes about {real_s(scenario):.0f} s of driving at dilation {scenario.dilation:g}")
+
+
+def doctor(json_output: Json = False) -> None:
+    """Check what this machine can do.
+
+    Names the remedy for each thing that is missing; exit code 1 when something is.
+
+    Example:
+
+    \b
+      lab doctor
+      lab doctor --json
+    """
+    from lab.doctor import render, run_checks, to_json
+
+    checks = run_checks()
+    typer.echo(to_json(checks) if json_output else render(checks))
+    if not all(check.ok for check in checks):
+        raise typer.Exit(1)
+
+
+def _find_run(name: str | None) -> Path:
+    """The named run, or the newest one of all."""
+    from lab.results.runs import find_run, list_runs
+
+    if name is not None:
+        return find_run(name)
+    runs = list_runs()
+    if not runs:
+        raise LabError(
+            "there is no run yet", remedy="start one with `lab run NAME`; see `lab list`"
+        )
+    return runs[-1]
+
+
+def _newest_verdicts() -> list[dict[str, Any]]:
+    """The newest verdict of every claim that was ever tested on this machine."""
+    import json
+
+    from lab.paths import RESULTS
+
+    path = RESULTS / "scorecard.json"
+    if not path.is_file():
+        return []
+    rows: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    return rows
+
+
+def report(
+    run: Annotated[
+        str | None,
+        typer.Argument(help="A run's directory, SCENARIO/RUN, or SCENARIO for its latest run."),
+    ] = None,
+    json_output: Json = False,
+) -> None:
+    """Build the report of a run again.
+
+    Takes the newest run of all when none is named.
+
+    Example:
+
+    \b
+      lab report
+      lab report switch-port-contention
+      lab report results/switch-port-contention/20261121-093000-seed1
+    """
+    from lab.report import build_report
+
+    path = build_report(_find_run(run))
+    if json_output:
+        print_json({"report": str(path)})
+    else:
+        typer.echo(str(path))
+
+
+def scorecard(
+    run: Annotated[
+        str | None,
+        typer.Argument(help="A run as for `lab report`; `all` for the newest verdict per claim."),
+    ] = None,
+    json_output: Json = False,
+) -> None:
+    """Show how the claims fared in a run or in all.
+
+    Example:
+
+    \b
+      lab scorecard
+      lab scorecard switch-port-contention --json
+      lab scorecard all
+    """
+    import json
+
+    if run == "all":
+        rows = _newest_verdicts()
+    else:
+        path = _find_run(run) / "scorecard.json"
+        if not path.is_file():
+            raise LabError(f"{path.parent} has no scorecard", remedy="its run did not complete")
+        rows = json.loads(path.read_text(encoding="utf-8"))
+    if json_output:
+        print_json(rows)
+        return
+    from lab.report.terminal import print_scorecard
+
+    print_scorecard(rows)
+
+
+def claims(
+    system: Annotated[
+        str | None, typer.Option(help="Only this system's claims: fabric, unet, isis, ...")
+    ] = None,
+    verdict: Annotated[
+        str | None,
+        typer.Option(help="Only claims with this newest verdict; `none` for those never tested."),
+    ] = None,
+    json_output: Json = False,
+) -> None:
+    """List the claims of the documents.
+
+    Each is one testable statement, shown with its newest verdict.
+
+    Example:
+
+    \b
+      lab claims
+      lab claims --system fabric --verdict deviates
+    """
+    from lab.claims import SYSTEMS, load_registry
+
+    if system is not None and system not in SYSTEMS:
+        raise LabError(
+            f"there is no system {system!r}", remedy=f"choose one of {', '.join(SYSTEMS)}"
+        )
+    verdicts = {str(row["claim"]): str(row["verdict"]) for row in _newest_verdicts()}
+    rows = [
+        {
+            "id": claim.id,
+            "system": claim.system,
+            "kind": claim.kind,
+            "role": claim.role,
+            "expected": claim.expected_text,
+            "source": claim.source,
+            "claim": claim.claim,
+            "verdict": verdicts.get(claim.id),
+        }
+        for claim in load_registry()
+        if system is None or claim.system == system
+    ]
+    if verdict is not None:
+        known = {*verdicts.values(), *VERDICTS, "none"}
+        if verdict not in known:
+            raise LabError(
+                f"there is no verdict {verdict!r}",
+                remedy=f"choose one of {', '.join(sorted(known))}",
+            )
+        rows = [row for row in rows if (row["verdict"] or "none") == verdict]
+    if json_output:
+        print_json(rows)
+        return
+    print_table(
+        ("id", "kind", "role", "expected", "verdict"),
+        [
+            (row["id"], row["kind"], row["role"], row["expected"], row["verdict"] or "-")
+            for row in rows
+        ],
+    )
+    note(f"{len(rows)} claims")

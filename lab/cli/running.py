@@ -1,0 +1,73 @@
+"""``lab run``: one scenario from its file to its scorecard."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lab.cli.output import note, print_json
+from lab.cli.reading import Json, Overrides
+from lab.errors import LabError
+
+EXIT_INVALID = 3
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("run")(run)
+
+
+def run(
+    *,
+    name: Annotated[str, typer.Argument(help="A scenario's name, or the path of a YAML file.")],
+    overrides: Overrides = [],  # noqa: B006 - typer's way to say "may be repeated"
+    seed: Annotated[int | None, typer.Option(help="Seed of routes and ties.")] = None,
+    dilation: Annotated[
+        float | None, typer.Option(help="Real seconds per virtual second of the network.")
+    ] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="emulation: a real network of Open vSwitch and containers.")
+    ] = None,
+    json_output: Json = False,
+) -> None:
+    """Run a scenario and judge what came out.
+
+    Ends with the scorecard, the fidelity verdict and the path of the report. Exit code: 0 when
+    the run is complete and its certificate valid, 3 when the certificate is invalid, 1 on an
+    error, 130 after Ctrl-C. The lab is removed in every case.
+
+    Example:
+
+    \b
+      lab run switch-port-contention
+      lab run switch-port-contention --seed 2 --set timeline.measure_s=0.02
+    """
+    from lab.cli.progress import show_progress
+    from lab.engine.supervise import Request, run_scenario
+
+    request = Request(name, tuple(overrides), seed, dilation, engine)
+    with show_progress() as on_event:
+        outcome = run_scenario(request, on_event, note)
+    if outcome.interrupted_by:
+        raise typer.Exit(128 + outcome.interrupted_by)
+    if json_output:
+        print_json(summary(outcome.run_dir))
+    else:
+        from lab.report.terminal import print_run
+
+        print_run(outcome.run_dir)
+    if not outcome.valid:
+        raise typer.Exit(EXIT_INVALID)
+
+
+def summary(run_dir: Path) -> dict[str, object]:
+    """A finished run for programs: where it is, its certificate and its scorecard."""
+    import json
+
+    documents = {}
+    for name in ("fidelity", "scorecard"):
+        path = run_dir / f"{name}.json"
+        if not path.is_file():
+            raise LabError(f"run {run_dir.name} has no {name}", remedy=f"see {run_dir}")
+        documents[name] = json.loads(path.read_text(encoding="utf-8"))
+    return {"run_dir": str(run_dir), "report": str(run_dir / "report.html"), **documents}

@@ -1,0 +1,140 @@
+"""``lab vc``: the virtual circuits of the standing lab."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lab.cli.output import note, print_json, print_table
+from lab.cli.reading import Json
+
+if TYPE_CHECKING:
+    from lab.signalling import Vc
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Virtual circuits: list, trace, open, close.\n\nExamples:\n\n\b\n"
+    "  lab vc open n1 n64\n  lab vc list\n  lab vc trace 1",
+)
+
+Number = Annotated[int, typer.Argument(help="Number of a circuit, as `lab vc list` shows it.")]
+
+
+def _row(vc: "Vc") -> dict[str, Any]:
+    return {
+        "id": vc.id,
+        "name": vc.name,
+        "group": vc.group,
+        "a": vc.a,
+        "b": vc.b,
+        "path": list(vc.path),
+    }
+
+
+@app.command("list")
+def list_command(json_output: Json = False) -> None:
+    """List the open circuits.
+
+    Example:
+
+    \b
+      lab vc list
+      lab vc list --json
+    """
+    from lab.emulation.state import load_state
+
+    rows = [_row(vc) for vc in load_state().vcs]
+    if json_output:
+        print_json(rows)
+        return
+    print_table(
+        ("id", "name", "group", "a", "b", "path"),
+        [(r["id"], r["name"], r["group"], r["a"], r["b"], " ".join(r["path"])) for r in rows],
+    )
+
+
+@app.command()
+def trace(number: Number, json_output: Json = False) -> None:
+    """Show every hop of a circuit with its ports and labels, both ways.
+
+    Example:
+
+    \b
+      lab vc trace 1
+    """
+    from lab.emulation.state import load_state
+
+    vc = load_state().vc(number)
+    rows = [
+        {
+            "direction": direction,
+            "hop": index,
+            "node": hop.node,
+            "in_port": hop.in_port if hop.in_port >= 0 else None,
+            "in_label": hop.in_label if hop.in_label >= 0 else None,
+            "out_port": hop.out_port if hop.out_port >= 0 else None,
+            "out_label": hop.out_label if hop.out_label >= 0 else None,
+        }
+        for direction, hops in (("forward", vc.forward), ("reverse", vc.reverse))
+        for index, hop in enumerate(hops)
+    ]
+    if json_output:
+        print_json({**_row(vc), "hops": rows})
+        return
+    columns = ("direction", "hop", "node", "in_port", "in_label", "out_port", "out_label")
+    print_table(columns, [["-" if row[c] is None else row[c] for c in columns] for row in rows])
+
+
+@app.command("open")
+def open_command(
+    a: Annotated[str, typer.Argument(help="Host at one end.")],
+    b: Annotated[str, typer.Argument(help="Host at the other end.")],
+    via: Annotated[str, typer.Option(metavar="s20,s40", help="Switches to cross, in order.")] = "",
+    name: Annotated[str, typer.Option(help="Its name; by default made of the hosts'.")] = "",
+    json_output: Json = False,
+) -> None:
+    """Open a duplex circuit between two hosts.
+
+    Example:
+
+    \b
+      lab vc open n1 n64
+      lab vc open n3 n60 --via s40 --name across
+    """
+    from lab.emulation import net
+    from lab.emulation.state import load_state
+    from lab.signalling import VcRequest
+
+    state = load_state()
+    switches = tuple(switch.strip() for switch in via.split(",") if switch.strip())
+    taken = {vc.name for vc in state.vcs}
+    first = name or f"{a}-{b}"
+    chosen = first
+    while not name and chosen in taken:
+        chosen = f"{first}-{1 + sum(other.startswith(first) for other in taken)}"
+    vc = net.open_vcs(state, [VcRequest(chosen, "hand", a, b, via=switches)])[0]
+    if json_output:
+        print_json(_row(vc))
+    else:
+        note(f"circuit {vc.id} ({vc.name}) is open: {' '.join(vc.path)}")
+
+
+@app.command()
+def close(number: Number, json_output: Json = False) -> None:
+    """Close a circuit and remove its entries from the switches.
+
+    Example:
+
+    \b
+      lab vc close 1
+    """
+    from lab.emulation import net
+    from lab.emulation.state import load_state
+
+    state = load_state()
+    vc = state.vc(number)
+    net.close_vcs(state, [vc.id])
+    if json_output:
+        print_json({"closed": [vc.id]})
+    else:
+        note(f"circuit {vc.id} ({vc.name}) is closed")

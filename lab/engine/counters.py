@@ -1,0 +1,156 @@
+"""Counters of the machine around a pass: what OVS, the kernel and Docker dropped or delayed.
+
+Every row is ``{"where", "name", "value"}``; a pass keeps the difference of two readings.
+The fidelity certificate judges them: a frame lost here was lost by the testbed and not by
+the modelled network.
+"""
+
+import json
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+Reading = dict[tuple[str, str], float]
+
+_OVS_STATISTICS = (
+    "rx_packets",
+    "tx_packets",
+    "rx_dropped",
+    "tx_dropped",
+    "rx_errors",
+    "tx_errors",
+)
+CARDS_NETNS = "lab-cards"
+
+
+def read_counters(container_pids: Mapping[str, int]) -> Reading:
+    """Read all counters now; ``container_pids`` maps a host's name to its first process."""
+    reading: Reading = {}
+    reading.update(_ovs_interfaces())
+    reading.update(_ovs_datapath())
+    reading.update(_softnet(Path("/proc/net/softnet_stat").read_text()))
+    reading.update(_cards_interfaces())
+    for host, pid in container_pids.items():
+        reading.update(_throttling(host, pid))
+    return reading
+
+
+def difference(before: Reading, after: Reading) -> list[dict[str, object]]:
+    """Rows of what was added between two readings."""
+    return [
+        {"where": where, "name": name, "value": value - before.get((where, name), 0.0)}
+        for (where, name), value in sorted(after.items())
+    ]
+
+
+def _command(*argv: str) -> str:
+    """Output of a read-only command; "" when it cannot answer (the watch names the culprit)."""
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout if done.returncode == 0 else ""
+
+
+def _ovs_interfaces() -> Reading:
+    text = _command("ovs-vsctl", "-f", "json", "--columns=name,statistics", "list", "Interface")
+    return parse_ovs_interfaces(text) if text else {}
+
+
+def parse_ovs_interfaces(text: str) -> Reading:
+    """Add the statistics of the lab's ports up per switch (ports are named lab-sN-pM)."""
+    reading: Reading = {}
+    for name, statistics in json.loads(text)["data"]:
+        if not name.startswith("lab-s") or "-p" not in name:
+            continue
+        switch = name.split("-")[1]
+        values = dict(statistics[1])
+        for key in _OVS_STATISTICS:
+            where = (f"ovs {switch}", key)
+            reading[where] = reading.get(where, 0.0) + values.get(key, 0)
+    return reading
+
+
+def _ovs_datapath() -> Reading:
+    reading = parse_coverage(_command("ovs-appctl", "coverage/show"))
+    for line in _command("ovs-appctl", "dpctl/show", "netdev@ovs-netdev").splitlines():
+        if line.strip().startswith("lookups:"):
+            for item in line.split()[1:]:
+                name, _, value = item.partition(":")
+                reading["ovs datapath", f"lookups_{name}"] = float(value)
+    return reading
+
+
+def parse_coverage(text: str) -> Reading:
+    """Totals of OVS's drop counters from ``ovs-appctl coverage/show``."""
+    reading: Reading = {}
+    for line in text.splitlines():
+        fields = line.split()
+        if len(fields) >= 2 and "drop" in fields[0] and fields[-2] == "total:":
+            reading["ovs datapath", fields[0]] = float(fields[-1])
+    return reading
+
+
+def _softnet(text: str) -> Reading:
+    rows = [line.split() for line in text.splitlines()]
+    return {
+        ("kernel", "softnet_dropped"): float(sum(int(row[1], 16) for row in rows)),
+        ("kernel", "softnet_squeezed"): float(sum(int(row[2], 16) for row in rows)),
+    }
+
+
+def _cards_interfaces() -> Reading:
+    text = _command("nsenter", f"--net=/run/netns/{CARDS_NETNS}", "cat", "/proc/self/net/dev")
+    return parse_net_dev(text.splitlines()[2:])
+
+
+def parse_net_dev(lines: Iterable[str]) -> Reading:
+    """Add the drop columns of /proc/net/dev up over all interfaces but the loopback."""
+    received = sent = 0
+    for line in lines:
+        name, _, rest = line.partition(":")
+        fields = rest.split()
+        if name.strip() != "lo" and len(fields) >= 12:
+            received += int(fields[3])
+            sent += int(fields[11])
+    return {
+        ("line cards", "veth_rx_dropped"): float(received),
+        ("line cards", "veth_tx_dropped"): float(sent),
+    }
+
+
+def _throttling(host: str, pid: int) -> Reading:
+    """CPU throttling of a container, from cgroup v1 or v2, whichever is mounted."""
+    try:
+        cgroups = Path(f"/proc/{pid}/cgroup").read_text()
+    except OSError:
+        return {}
+    for path in cpu_stat_paths(cgroups):
+        if path.is_file():
+            return parse_cpu_stat(host, path.read_text())
+    return {}
+
+
+def cpu_stat_paths(cgroups: str, root: Path = Path("/sys/fs/cgroup")) -> list[Path]:
+    """Where the ``cpu.stat`` of a process may be, given its /proc/PID/cgroup."""
+    paths = []
+    for line in cgroups.splitlines():
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            paths.append(root / path.lstrip("/") / "cpu.stat")
+        elif "cpu" in controllers.split(","):
+            paths.insert(0, root / "cpu" / path.lstrip("/") / "cpu.stat")
+            paths.insert(1, root / controllers / path.lstrip("/") / "cpu.stat")
+    return paths
+
+
+def parse_cpu_stat(host: str, text: str) -> Reading:
+    """Throttled periods and seconds; v1 counts nanoseconds, v2 microseconds."""
+    values = {
+        name: int(value) for name, value in (line.split() for line in text.splitlines() if line)
+    }
+    throttled_s = values.get("throttled_time", 0) / 1e9 + values.get("throttled_usec", 0) / 1e6
+    return {
+        (host, "nr_throttled"): float(values.get("nr_throttled", 0)),
+        (host, "throttled_s"): throttled_s,
+    }
