@@ -29,7 +29,8 @@ from .outbox import Outbox
 from .segment import RECV_TAIL_AT, SEND_HEAD_AT, SEND_NOT_WAITING, Segment
 from .sleeper import LONGEST_S, Sleeper
 
-if False:  # for the type checker only
+TYPE_CHECKING = False  # importing typing would cost start-up time
+if TYPE_CHECKING:
     import mmap
     from collections.abc import Callable
     from contextlib import AbstractContextManager

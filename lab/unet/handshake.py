@@ -22,7 +22,8 @@ from pathlib import Path
 
 from .errors import NoService, Refused
 
-if False:  # for the type checker only
+TYPE_CHECKING = False  # importing typing would cost start-up time
+if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MAX_BYTES = 65536

@@ -8,7 +8,8 @@ from .message import Message
 from .rings import MASK32, Descriptor, FreeRing, RecvRing
 from .segment import DESCRIPTOR, FREE_HEAD_AT, INLINE, INLINE_AT, Segment
 
-if False:  # for the type checker only
+TYPE_CHECKING = False  # importing typing would cost start-up time
+if TYPE_CHECKING:
     import mmap
     from collections.abc import Callable
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-if False:  # for the type checker only: these names cost start-up time otherwise
+TYPE_CHECKING = False  # importing typing would cost start-up time
+if TYPE_CHECKING:
     from collections.abc import Callable
 
 

@@ -14,7 +14,8 @@ import os
 from .rings import MASK32, SendRing, fence
 from .segment import DESCRIPTOR, INLINE, INLINE_AT, INLINE_MAX, NI_IDLE_AT, REJECTED, Segment
 
-if False:  # for the type checker only
+TYPE_CHECKING = False  # importing typing would cost start-up time
+if TYPE_CHECKING:
     import mmap
     from collections.abc import Callable
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 
-if False:  # for the type checker only
+TYPE_CHECKING = False  # importing typing would cost start-up time
+if TYPE_CHECKING:
     from collections.abc import Sequence
 
 GREEDY = 1 << 30  # "due" messages of a greedy step: more than any queue holds

@@ -10,7 +10,8 @@ from __future__ import annotations
 import struct
 import zlib
 
-if False:  # for the type checker only
+TYPE_CHECKING = False  # importing typing would cost start-up time
+if TYPE_CHECKING:
     import mmap
 
 MIN_BYTES = 12

@@ -9,7 +9,8 @@ from pathlib import Path
 from .pacing import Step
 from .payload import MIN_BYTES
 
-if False:  # for the type checker only
+TYPE_CHECKING = False  # importing typing would cost start-up time
+if TYPE_CHECKING:
     from typing import Any
 
 

@@ -25,7 +25,8 @@ from .segment import (
     Segment,
 )
 
-if False:  # for the type checker only
+TYPE_CHECKING = False  # importing typing would cost start-up time
+if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .upcalls import Upcalls

@@ -25,19 +25,20 @@ import time
 from pathlib import Path
 
 if not __package__:  # started as a file: make relative imports work from this directory
-    __package__ = "_unet"  # noqa: A001
+    __package__ = "_unet"
     _home = type(sys)(__package__)
     _home.__path__ = [str(Path(__file__).resolve().parent)]
     sys.modules[__package__] = _home
 
 from .bins import Bins
 from .endpoint import Endpoint
-from .errors import ChannelRefused, UNetError
+from .errors import UNetError
 from .pacing import Pacer
 from .payload import CORRUPTED, Payload, SequenceCheck, stream_tag
 from .plan import Plan, PlanError, load_plan
 
-if False:  # for the type checker only
+TYPE_CHECKING = False  # importing typing would cost start-up time
+if TYPE_CHECKING:
     import mmap
 
     from .rings import Descriptor
@@ -211,10 +212,8 @@ def run(endpoint: Endpoint, plan: Plan, out: Path) -> str:
     if not endpoint.detach():
         ended = "the U-Net service did not confirm the end, counts may lack the last messages"
     take_all(stream)
-    try:
-        endpoint.reclaim()
-    except ChannelRefused as error:
-        ended = str(error)
+    if endpoint.rejected:
+        ended = f"{endpoint.rejected} messages rejected: not a channel of this endpoint"
     write_atomically(out, report(stream, ended))
     return ended
 

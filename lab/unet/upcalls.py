@@ -13,7 +13,8 @@ import threading
 from .errors import NotAttached
 from .sleeper import LONGEST_S
 
-if False:  # for the type checker only
+TYPE_CHECKING = False  # importing typing would cost start-up time
+if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .inbox import Inbox
