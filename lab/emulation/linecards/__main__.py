@@ -11,7 +11,6 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 from lab._native import lib
@@ -117,7 +116,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="lab.emulation.linecards", description=__doc__)
     parser.add_argument("--dir", type=Path, required=True, help="the lab's directory")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, partial(sys.exit, 0))
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(0))
     prefer()
     try:
         serve(arguments.dir)
