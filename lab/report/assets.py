@@ -47,10 +47,9 @@ main{max-width:1240px;margin:0 auto;padding:24px 24px 64px}
 h1{font-size:1.75rem;line-height:1.2;margin:0 0 4px}
 h2{font-size:1.25rem;margin:44px 0 8px;padding-top:12px;border-top:1px solid var(--line)}
 h3{font-size:1.02rem;margin:24px 0 4px}
-p,ul{max-width:78ch;margin:6px 0 10px}
+p,ul{max-width:92ch;margin:6px 0 10px}
 .muted{color:var(--muted)}
-nav{margin:14px 0 0;font-size:.9rem}
-nav a{margin-right:16px;white-space:nowrap}
+nav{display:flex;flex-wrap:wrap;gap:4px 18px;margin:14px 0 0;font-size:.9rem}
 a{color:var(--link)}
 .banner{border:1px solid var(--line);border-left:8px solid var(--tone);padding:12px 18px;
  margin:18px 0;background:var(--soft);border-radius:4px}
@@ -78,7 +77,8 @@ th{font-weight:600;color:var(--muted);white-space:nowrap;border-bottom-color:var
 .unknown,.input,.reported{color:var(--muted)}
 .unknown::before,.input::before,.reported::before{border-style:dotted}
 .why,.long{max-width:44ch;overflow-wrap:anywhere}
-.source{max-width:16ch}
+.source{max-width:14ch}
+.scorecard td:nth-child(2){max-width:38ch}.scorecard .why{min-width:30ch}
 .gap{border-left:4px solid var(--mixed);padding:4px 12px;color:var(--muted)}
 details{margin:10px 0}
 summary{cursor:pointer;color:var(--link)}
@@ -112,7 +112,8 @@ _DRAW = """
   document.querySelectorAll(".plot").forEach(function(place){
    var figure=JSON.parse(dressed(place.nextElementSibling.textContent));
    Plotly.react(place,figure.data,figure.layout,
-    {responsive:true,displaylogo:false,modeBarButtonsToRemove:["lasso2d","select2d","autoScale2d"]});
+    {responsive:true,displaylogo:false,plotlyServerURL:"",modeBarButtonsToRemove:
+     ["sendChartToCloud","lasso2d","select2d","autoScale2d"]});
   });
  }
  draw();

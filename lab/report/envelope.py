@@ -26,19 +26,14 @@ class TimeGrid:
     columns: int
 
     @staticmethod
-    def over(t_ns: pd.Series, columns: int = COLUMNS) -> TimeGrid:
-        """Cut the span of `t_ns` into at most `columns` slices, never finer than the samples."""
-        times = np.unique(t_ns.to_numpy(dtype=np.int64))
-        if times.size == 0:
-            return TimeGrid(0, 1.0, 1)
-        count = int(max(1, min(columns, times.size)))
-        start, end = int(times[0]), int(times[-1])
-        return TimeGrid(start, max((end - start) / count, 1.0), count)
+    def over(start_ns: int, end_ns: int, columns: int) -> TimeGrid:
+        """Cut a span into `columns` slices."""
+        return TimeGrid(start_ns, max((end_ns - start_ns) / columns, 1.0), columns)
 
-    def column_of(self, t_ns: pd.Series) -> NDArray[np.int64]:
+    def column_of(self, t_ns: NDArray[np.int64]) -> NDArray[np.int64]:
         """The slice that each time falls into; times outside go to the nearest slice."""
-        offset = (t_ns.to_numpy(dtype=np.int64) - self.start_ns) / self.width_ns
-        return np.clip(offset.astype(np.int64), 0, self.columns - 1)
+        offset = np.floor((t_ns - self.start_ns) / self.width_ns).astype(np.int64)
+        return np.clip(offset, 0, self.columns - 1)
 
     def centres_s(self) -> NDArray[np.float64]:
         """Middle of each slice in virtual seconds."""
@@ -52,6 +47,48 @@ class TimeGrid:
 
 
 @dataclass(frozen=True)
+class Sampling:
+    """The moments at which an instrument looked, and the slices they are drawn in.
+
+    Line cards write no row for an empty queue, so a moment at which every queue was empty can
+    only be told from the regular interval between the others.
+    """
+
+    first_ns: int
+    interval_ns: int
+    count: int
+    grid: TimeGrid
+
+    @staticmethod
+    def of(t_ns: pd.Series, end_ns: int = 0, columns: int = COLUMNS) -> Sampling:
+        """Find the interval of a table's times, and cut 0..end into at most `columns` slices.
+
+        Args:
+            t_ns: times of all rows of one pass, any order, with repetitions.
+            end_ns: end of the pass, where known.
+            columns: the most slices; never more than there are moments.
+        """
+        times = np.unique(t_ns.to_numpy(dtype=np.int64))
+        if times.size == 0:
+            return Sampling(0, 1, 1, TimeGrid.over(0, max(end_ns, 1), 1))
+        gaps, often = np.unique(np.diff(times), return_counts=True)
+        interval = int(gaps[int(np.argmax(often))]) if gaps.size else max(int(times[0]), 1)
+        first = int(times[0]) % interval
+        count = (max(int(times[-1]), end_ns) - first) // interval + 1
+        span = interval * count
+        return Sampling(first, interval, count, TimeGrid.over(0, span, min(columns, count)))
+
+    def moments(self) -> NDArray[np.int64]:
+        """All moments of the pass."""
+        return self.first_ns + self.interval_ns * np.arange(self.count, dtype=np.int64)
+
+    def snapped(self, t_ns: pd.Series) -> NDArray[np.int64]:
+        """Each time as the nearest moment."""
+        index = np.rint((t_ns.to_numpy(dtype=np.int64) - self.first_ns) / self.interval_ns)
+        return self.first_ns + self.interval_ns * index.astype(np.int64)
+
+
+@dataclass(frozen=True)
 class Envelope:
     """Smallest, mean and largest value of every slice."""
 
@@ -60,42 +97,24 @@ class Envelope:
     high: NDArray[np.float64]
 
 
-def envelope(
-    t_ns: pd.Series, values: pd.Series, sample_times: pd.Series, grid: TimeGrid
-) -> Envelope:
-    """Min, mean and max of a series per slice of `grid`.
-
-    `sample_times` holds the moments at which the instrument looked. A moment without a row
-    counts as zero, because line cards leave out queues that are empty; a slice without any
-    moment repeats the one before it.
-    """
-    looked = np.bincount(
-        grid.column_of(pd.Series(sample_times.unique())), minlength=grid.columns
-    ).astype(np.float64)
-    column = grid.column_of(t_ns)
+def envelope(t_ns: pd.Series, values: pd.Series, sampling: Sampling) -> Envelope:
+    """Min, mean and max of one series per slice; a moment without a row counts as zero."""
+    grid = sampling.grid
+    looked = np.bincount(grid.column_of(sampling.moments()), minlength=grid.columns)
+    column = grid.column_of(sampling.snapped(t_ns))
     numbers = values.to_numpy(dtype=np.float64)
     rows = np.bincount(column, minlength=grid.columns)
     total = np.bincount(column, weights=numbers, minlength=grid.columns)
-    high = np.full(grid.columns, -np.inf)
+    high = np.zeros(grid.columns)
     np.maximum.at(high, column, numbers)
     low = np.full(grid.columns, np.inf)
     np.minimum.at(low, column, numbers)
-    high[rows == 0] = 0.0
     low[rows < looked] = 0.0
-    low[~np.isfinite(low)] = 0.0
-    mean = np.divide(total, np.maximum(looked, 1.0))
-    return Envelope(*(_hold(a, looked > 0) for a in (low, mean, high)))
+    low[np.isinf(low)] = 0.0
+    return Envelope(low, total / np.maximum(np.maximum(looked, rows), 1), high)
 
 
 def counts(t_ns: pd.Series, grid: TimeGrid) -> NDArray[np.float64]:
     """Events per slice of `grid`."""
-    if t_ns.empty:
-        return np.zeros(grid.columns)
-    return np.bincount(grid.column_of(t_ns), minlength=grid.columns).astype(np.float64)
-
-
-def _hold(values: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Repeat the last known value over slices in which nobody looked."""
-    index = np.where(known, np.arange(values.size), 0)
-    held: NDArray[np.float64] = values[np.maximum.accumulate(index)]
-    return held
+    column = grid.column_of(t_ns.to_numpy(dtype=np.int64))
+    return np.bincount(column, minlength=grid.columns).astype(np.float64)

@@ -11,18 +11,13 @@ from lab.report.rundata import RunData
 
 def scenario(run: RunData) -> Mapping[str, Any]:
     """The scenario as it was run: a mapping with the keys of the scenario file, maybe empty."""
-    for key in ("scenario", "parameters"):
-        value = run.manifest.get(key)
-        if isinstance(value, Mapping):
-            inner = value.get("scenario")
-            return inner if isinstance(inner, Mapping) else value
-    return {}
+    value = run.manifest.get("parameters")
+    return value if isinstance(value, Mapping) else {}
 
 
 def name(run: RunData) -> str:
     """The scenario's name."""
-    value = run.manifest.get("scenario")
-    return value if isinstance(value, str) else str(scenario(run).get("name", "unnamed scenario"))
+    return told(run, "scenario") or told(run, "name") or "unnamed scenario"
 
 
 def told(run: RunData, key: str) -> str:

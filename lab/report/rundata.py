@@ -8,7 +8,6 @@ shows to its reader.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,28 +15,8 @@ from typing import Any
 import pandas as pd
 
 from lab.errors import LabError
-
-COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "flows": ("pass", "flow_control", "stream", "group", "role", "t_ns", "messages", "bytes"),
-    "endpoints": ("pass", "stream", "group", "role", "host", "messages", "bytes"),
-    "steps": (
-        "pass",
-        "flow_control",
-        "step",
-        "send_rate",
-        "t_start_ns",
-        "t_settled_ns",
-        "t_end_ns",
-    ),
-    "vcs": ("vc", "stream", "group", "src", "dst", "hop", "node", "in_port", "out_port"),
-    "queues": ("pass", "t_ns", "node", "port", "vc", "cells"),
-    "quenches": ("pass", "t_ns", "node", "port", "vc", "kind"),
-    "links": ("pass", "t_ns", "node", "port", "busy_ns"),
-    "lateness": ("pass", "t_ns", "ticks", "mean_us", "max_us"),
-    "machine": ("pass", "t_s", "what", "cpu"),
-    "counters": ("pass", "where", "name", "value"),
-}
-"""The columns without which the report can not use a table."""
+from lab.results.files import read_json
+from lab.results.tables import SCHEMAS, empty_table, read_table, table_path
 
 
 @dataclass
@@ -58,7 +37,7 @@ class RunData:
 
 
 def load_run(run_dir: Path) -> RunData:
-    """Read everything the report is made of.
+    """Read all that the report is made of.
 
     Raises:
         LabError: `run_dir` is not a directory, or holds nothing of a run at all.
@@ -71,31 +50,44 @@ def load_run(run_dir: Path) -> RunData:
             remedy="name a directory results/<scenario>/<run>",
         )
     run = RunData(run_dir)
-    manifest = _read_json(run, "manifest.json")
-    run.manifest = manifest if isinstance(manifest, dict) else {}
-    fidelity = _read_json(run, "fidelity.json")
-    run.fidelity = fidelity if isinstance(fidelity, dict) else {}
-    scorecard = _read_json(run, "scorecard.json")
-    run.scorecard = (
-        [row for row in scorecard if isinstance(row, dict)] if isinstance(scorecard, list) else []
-    )
+    run.manifest = _mapping(_document(run, "manifest.json"))
+    run.fidelity = _mapping(_document(run, "fidelity.json"))
+    rows = _document(run, "scorecard.json")
+    run.scorecard = [_mapping(row) for row in rows] if isinstance(rows, list) else []
     run.progress = _read_progress(run_dir / "progress.jsonl")
-    for name, columns in COLUMNS.items():
-        run.tables[name] = _read_table(run, name, columns)
+    for name in SCHEMAS:
+        run.tables[name] = _table(run, name)
     return run
 
 
-def _read_json(run: RunData, name: str) -> object:
+def _document(run: RunData, name: str) -> object:
     path = run.run_dir / name
-    try:
-        content: object = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         run.gaps.append(f"{name} is missing")
         return None
-    except (ValueError, OSError) as error:
-        run.gaps.append(f"{name} can not be read: {error}")
+    try:
+        return read_json(path)
+    except LabError as error:
+        run.gaps.append(error.message)
         return None
-    return content
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return {str(key): item for key, item in value.items()} if isinstance(value, dict) else {}
+
+
+def _table(run: RunData, name: str) -> pd.DataFrame:
+    if not table_path(run.run_dir, name).exists():
+        run.gaps.append(f"table {name} is missing")
+        return empty_table(name)
+    try:
+        table = read_table(run.run_dir, name)
+    except LabError as error:
+        run.gaps.append(error.message)
+        return empty_table(name)
+    if table.empty:
+        run.gaps.append(f"table {name} has no rows")
+    return table
 
 
 def _read_progress(path: Path) -> list[dict[str, Any]]:
@@ -111,23 +103,3 @@ def _read_progress(path: Path) -> list[dict[str, Any]]:
         if isinstance(event, dict) and "t" in event:
             events.append(event)
     return events
-
-
-def _read_table(run: RunData, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
-    empty = pd.DataFrame({column: [] for column in columns})
-    path = run.run_dir / f"{name}.parquet"
-    if not path.exists():
-        run.gaps.append(f"table {name} is missing")
-        return empty
-    try:
-        table = pd.read_parquet(path)
-    except (ValueError, OSError) as error:
-        run.gaps.append(f"table {name} can not be read: {error}")
-        return empty
-    lacking = [column for column in columns if column not in table.columns]
-    if lacking:
-        run.gaps.append(f"table {name} lacks {', '.join(lacking)}")
-        return empty
-    if table.empty:
-        run.gaps.append(f"table {name} has no rows")
-    return table

@@ -34,8 +34,8 @@ def head(run: RunData) -> str:
         ("engine", info.told(run, "engine")),
         ("dilation", f"{dilation} (a virtual second took {dilation} s)" if dilation else ""),
         ("seed", info.told(run, "seed")),
-        ("started", info.told(run, "start")),
-        ("ended", info.told(run, "end")),
+        ("started", info.told(run, "start").replace("T", " ")),
+        ("ended", info.told(run, "end").replace("T", " ")),
         ("run", run.run_dir.name),
         ("versions", ", ".join(f"{key} {value}" for key, value in dict(versions).items())),
     ]

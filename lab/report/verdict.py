@@ -15,8 +15,6 @@ REPRODUCED, DEVIATES, UNKNOWN = "reproduced", "deviates", "unknown"
 JUDGED = (REPRODUCED, DEVIATES, UNKNOWN)
 """Every other verdict (configured inputs, figures of their era) is told but not counted."""
 
-_CLEAN_EXITS = (0, "0", "ok", "done", "finished", "completed", None)
-
 
 @dataclass(frozen=True)
 class Banner:
@@ -43,8 +41,7 @@ def banner(
     scorecard: Sequence[Mapping[str, Any]],
 ) -> Banner:
     """Say plainly whether the run is valid and how its claims fared."""
-    ending = manifest.get("exit")
-    reason = _exit_reason(ending)
+    reason = _exit_reason(manifest.get("exit"))
     if reason:
         return Banner(
             "bad",
@@ -94,13 +91,10 @@ def _of_claims(scorecard: Sequence[Mapping[str, Any]]) -> Banner:
 
 
 def _exit_reason(ending: object) -> str:
-    """Why a run ended early; empty when it ended well."""
-    if isinstance(ending, Mapping):
-        status = ending.get("status", ending.get("code", ending.get("ok")))
-        if status is True or status in _CLEAN_EXITS:
-            return ""
-        return str(ending.get("message") or ending.get("reason") or status)
-    return "" if ending in _CLEAN_EXITS else str(ending)
+    """Why a run ended early; empty when it ended well, or has not been told how it ended."""
+    if not isinstance(ending, Mapping) or ending.get("ok", False):
+        return ""
+    return str(ending.get("message") or "no reason was recorded")
 
 
 def _broken(fidelity: Mapping[str, Any]) -> str:

@@ -59,9 +59,10 @@ def styled(figure: Figure, height: int) -> Figure:
         font={"family": FONT, "size": 13, "color": INK},
         paper_bgcolor=CLEAR,
         plot_bgcolor=CLEAR,
-        margin={"l": 64, "r": 24, "t": 48, "b": 56},
+        margin={"l": 64, "r": 24, "t": 48, "b": 96},
         hoverlabel={"font": {"family": FONT, "size": 13}},
-        legend={"orientation": "h", "x": 0, "y": -0.16, "yanchor": "top", "title": {"text": ""}},
+        legend={"orientation": "h", "x": 0, "yref": "container", "y": 0, "yanchor": "bottom"},
+        modebar={"bgcolor": CLEAR, "color": MUTED, "activecolor": INK},
     )
     figure.update_annotations(font={"size": 14, "color": INK})
     axis = {

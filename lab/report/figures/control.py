@@ -48,7 +48,7 @@ def control_figure(
     for col, (name, _) in enumerate(passes, start=1):
         mine_steps = steps[steps["pass"] == name]
         mine = quenches[quenches["pass"] == name]
-        bounds = pd.concat([mine["t_ns"], mine_steps["t_start_ns"], mine_steps["t_end_ns"]])
+        bounds = pd.concat([mine["t_ns"], mine_steps["t_end_ns"]])
         grid = _even_grid(bounds)
         _rates(figure, mine, grid, col)
         _strips(figure, mine, who[name], names, grid, col=col)
@@ -90,10 +90,8 @@ def _targets(quenches: pd.DataFrame, names: Mapping[int, str]) -> list[str]:
 
 def _even_grid(bounds: pd.Series) -> TimeGrid:
     """Slices over the whole span however few events there are."""
-    if bounds.empty:
-        return TimeGrid(0, 1.0, 1)
-    start, end = int(bounds.min()), int(bounds.max())
-    return TimeGrid(start, max((end - start) / _RATE_COLUMNS, 1.0), _RATE_COLUMNS)
+    end_ns = 0 if bounds.empty else int(bounds.max())
+    return TimeGrid.over(0, end_ns, _RATE_COLUMNS)
 
 
 def _rates(figure: Figure, quenches: pd.DataFrame, grid: TimeGrid, col: int) -> None:
@@ -166,8 +164,8 @@ def _dress(figure: Figure) -> None:
                 "outlinewidth": 0,
             },
         },
-        legend={"y": 1.0, "yanchor": "bottom", "yref": "container", "x": 0},
-        margin={"t": 92},
+        legend={"y": 1.0, "yanchor": "top"},
+        margin={"t": 96, "b": 56},
     )
     figure.update_yaxes(title_text="events per virtual s", rangemode="tozero", row=1, col=1)
     figure.update_yaxes(rangemode="tozero", row=1)

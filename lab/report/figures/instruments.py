@@ -51,7 +51,13 @@ def lateness_figure(lateness: pd.DataFrame, passes: Sequence[tuple[str, str]]) -
             )
         )
     figure.update_layout(barmode="group")
-    figure.update_yaxes(title_text="share of ticks (%)", rangemode="tozero")
+    figure.update_yaxes(
+        title_text="share of ticks (%), logarithmic",
+        type="log",
+        range=[-4, 2.1],
+        tickvals=[0.001, 0.01, 0.1, 1, 10, 100],
+        ticktext=["0.001", "0.01", "0.1", "1", "10", "100"],
+    )
     figure.update_xaxes(title_text="lateness of a line-card tick (real time)")
     return figure
 
@@ -93,7 +99,6 @@ def cpu_figure(machine: pd.DataFrame, passes: Sequence[tuple[str, str]]) -> Figu
     figure.update_yaxes(rangemode="tozero")
     figure.update_yaxes(title_text="cores used", col=1)
     figure.update_xaxes(title_text="real time in s")
-    figure.update_layout(legend={"y": -0.26})
     return figure
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lab.report.envelope import Envelope, TimeGrid, envelope
+from lab.report.envelope import Envelope, Sampling, TimeGrid, envelope
 from lab.report.figures.base import (
     Figure,
     Trace,
@@ -63,27 +63,28 @@ def queue_figure(
     )
     for col, (name, _) in enumerate(passes, start=1):
         mine = queues[queues["pass"] == name]
-        grid = TimeGrid.over(mine["t_ns"])
-        for port_rows in _port_traces(mine, node, contended_port, grid, legend=col == 1):
+        mine_steps = steps[steps["pass"] == name]
+        end_ns = 0 if mine_steps.empty else int(mine_steps["t_end_ns"].max())
+        sampling = Sampling.of(mine["t_ns"], end_ns)
+        for port_rows in _port_traces(mine, node, contended_port, sampling, legend=col == 1):
             figure.add_trace(port_rows, row=1, col=col)
         here = mine[(mine["node"] == node) & (mine["vc"] != _ALL_VCS)]
         depth = [
-            envelope(rows["t_ns"], rows["cells"], mine["t_ns"], grid).high
+            envelope(rows["t_ns"], rows["cells"], sampling).high
             for rows in (here[here["vc"] == vc] for vc in streams)
         ]
         labels = list(streams.values())
-        figure.add_trace(_heat(grid, labels, depth, scale=col == 1), row=2, col=col)
+        figure.add_trace(_heat(sampling.grid, labels, depth), row=2, col=col)
         totals = mine[mine["vc"] == _ALL_VCS]
         depth = [
-            envelope(rows["t_ns"], rows["cells"], mine["t_ns"], grid).high
+            envelope(rows["t_ns"], rows["cells"], sampling).high
             for rows in (
                 totals[(totals["node"] == where) & (totals["port"] == port)]
                 for where, port in fullest
             )
         ]
         labels = [f"{where} port {port}" for where, port in fullest]
-        figure.add_trace(_heat(grid, labels, depth, scale=False), row=3, col=col)
-        mine_steps = steps[steps["pass"] == name]
+        figure.add_trace(_heat(sampling.grid, labels, depth), row=3, col=col)
         for row in (1, 2, 3):
             mark_steps(figure, mine_steps, row, col, labels=row == 1)
     _dress(figure, node, len(passes))
@@ -106,10 +107,9 @@ def _fullest_ports(queues: pd.DataFrame) -> list[tuple[str, int]]:
 
 
 def _port_traces(
-    queues: pd.DataFrame, node: str, contended_port: int, grid: TimeGrid, *, legend: bool
+    queues: pd.DataFrame, node: str, contended_port: int, sampling: Sampling, *, legend: bool
 ) -> list[Trace]:
     totals = queues[(queues["node"] == node) & (queues["vc"] == _ALL_VCS)]
-    times = queues["t_ns"]
     contended = totals[totals["port"] == contended_port]
     others = totals[totals["port"] != contended_port]
     deepest = others.groupby("t_ns", as_index=False)["cells"].max()
@@ -119,8 +119,8 @@ def _port_traces(
     )
     traces: list[Trace] = []
     for name, rows, colour in drawn:
-        shape = envelope(rows["t_ns"], rows["cells"], times, grid)
-        traces += _enveloped(grid, shape, name, colour, legend=legend)
+        shape = envelope(rows["t_ns"], rows["cells"], sampling)
+        traces += _enveloped(sampling.grid, shape, name, colour, legend=legend)
     return traces
 
 
@@ -162,9 +162,7 @@ def _enveloped(
     ]
 
 
-def _heat(
-    grid: TimeGrid, labels: list[str], depth: list[NDArray[np.float64]], *, scale: bool
-) -> Trace:
+def _heat(grid: TimeGrid, labels: list[str], depth: list[NDArray[np.float64]]) -> Trace:
     """A strip for each label: the deepest queue of each pixel column, logarithmic colour."""
     cells = np.array(depth) if depth else np.zeros((0, grid.columns))
     return trace(
@@ -175,7 +173,6 @@ def _heat(
         customdata=cells.astype(np.float32),
         coloraxis="coloraxis",
         hovertemplate="%{y} at %{x:.4f} s: up to %{customdata:.0f} cells<extra></extra>",
-        showscale=scale,
     )
 
 
@@ -195,8 +192,8 @@ def _dress(figure: Figure, node: str, cols: int) -> None:
                 "outlinewidth": 0,
             },
         },
-        legend={"y": 1.0, "yanchor": "bottom", "yref": "container", "x": 0},
-        margin={"t": 92},
+        legend={"y": 1.0, "yanchor": "top"},
+        margin={"t": 96, "b": 56},
     )
     figure.update_yaxes(title_text=f"cells queued in {node}", rangemode="tozero", row=1, col=1)
     figure.update_yaxes(title_text=f"VCI in {node}", row=2, col=1)

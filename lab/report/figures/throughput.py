@@ -24,6 +24,7 @@ from lab.report.figures.base import (
 from lab.report.palette import BLUE, MUTED, VERMILION, group_colours
 
 _DASH = {"quench": "solid", "link": "dash"}
+_SYMBOL = {"quench": "circle", "link": "triangle-up"}
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,7 @@ def port_figure(ports: pd.DataFrame, claims: Collection[str], contended_port: in
     if ONSET_CLAIM in claims:
         _onset(figure)
     figure.update_yaxes(range=[0, max(125.0, _top(ports))])
+    figure.update_layout(margin={"t": 32, "b": 116})
     return figure
 
 
@@ -214,7 +216,7 @@ def _band(figure: Figure, rows: pd.DataFrame, mode: str, span: str) -> None:
             legendgroup=name,
             mode="lines+markers",
             line={"color": BLUE, "width": 2.5, "dash": _DASH.get(mode)},
-            marker={"size": 6},
+            marker={"size": 7, "symbol": _SYMBOL.get(mode, "square")},
             hovertemplate=f"{span} {FLOW_CONTROL_SHORT.get(mode, mode)} at %{{x:g}} %"
             "<br>mean %{y:.2f}, slowest %{customdata[0]:.2f}, "
             "fastest %{customdata[1]:.2f} MByte/s<extra></extra>",
@@ -236,7 +238,7 @@ def _line(figure: Figure, ports: pd.DataFrame, mode: str, port: int) -> None:
             name=f"port {port}, {short}",
             mode="lines+markers",
             line={"color": VERMILION, "width": 2.5, "dash": _DASH.get(mode)},
-            marker={"size": 6, "symbol": "diamond"},
+            marker={"size": 7, "symbol": _SYMBOL.get(mode, "square")},
             hovertemplate=f"port {port} {short} at %{{x:g}} %<br>%{{y:.2f}} MByte/s<extra></extra>",
         )
     )
@@ -280,6 +282,7 @@ def _onset(figure: Figure) -> None:
             "xanchor": "left",
             "y": 0.62,
             "yref": "paper",
+            "xshift": 4,
         },
     )
 

@@ -48,8 +48,8 @@ def wiring_figure(topology: Topology, vcs: pd.DataFrame, contended: str = "") ->
     figure.update_yaxes(range=[-0.35, top + 0.3], **hidden)
     figure.update_layout(
         hovermode="closest",
-        margin={"l": 84, "r": 12, "t": 16, "b": 16},
-        legend={"y": -0.02, "groupclick": "togglegroup"},
+        margin={"l": 84, "r": 12, "t": 24, "b": 48},
+        legend={"groupclick": "togglegroup"},
     )
     return figure
 
