@@ -24,36 +24,40 @@ test: setup ## the quality gate: lint, types, unit, emulation and end-to-end tes
 	@$(MAKE) --no-print-directory lint types
 	$(PYTEST) -m 'not slow'
 
-lint: ## check style and formatting
+# These work on what `make setup` has made; without it they say so.
+$(LAB):
+	@echo 'error: nothing is set up here yet'; echo 'remedy: as root: make setup'; exit 1
+
+lint: | $(LAB) ## check style and formatting
 	$(VENV)/bin/ruff check $(CODE)
 	$(VENV)/bin/ruff format --check $(CODE)
 
-types: ## check types, strictly
+types: | $(LAB) ## check types, strictly
 	$(VENV)/bin/mypy
 
-unit: ## only the tests that need no network, no root and no Docker
+unit: | $(LAB) ## only the tests that need no network, no root and no Docker
 	$(PYTEST) -m 'not slow and not emulation'
 
-format: ## rewrite the code in the one style
+format: | $(LAB) ## rewrite the code in the one style
 	$(VENV)/bin/ruff check --fix $(CODE)
 	$(VENV)/bin/ruff format $(CODE)
 
-down: ## remove whatever a lab left on this machine
+down: | $(LAB) ## remove whatever a lab left on this machine
 	@$(LAB) down
 
-doctor: ## say what this machine can do, and the remedy for what it cannot
+doctor: | $(LAB) ## say what this machine can do, and the remedy for what it cannot
 	@$(LAB) doctor
 
 nightly: setup ## run every scenario over several seeds and compare with the last night
 	@$(PLAYBOOK) playbooks/nightly.yml
 
-report: ## rebuild the report of the newest run of NAME=x
+report: | $(LAB) ## rebuild the report of the newest run of NAME=x
 	@$(LAB) report $(NAME)
 
-scorecard: ## the newest verdict on every claim
+scorecard: | $(LAB) ## the newest verdict on every claim
 	@$(LAB) scorecard
 
-claims: ## the registry of claims, by system and verdict
+claims: | $(LAB) ## the registry of claims, by system and verdict
 	@$(LAB) claims
 
 clean: ## remove .venv and everything built in this folder; results/ stays
