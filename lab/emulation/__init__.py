@@ -1,0 +1,1 @@
+"""The real network: Open vSwitch bridges, veth pairs, hosts, circuits, and their removal."""

@@ -1,0 +1,97 @@
+"""What signalling says of the open circuits beside what the switches really have."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from lab.emulation import ovs
+from lab.emulation.ovs import InstalledFlow
+from lab.emulation.state import LabState
+from lab.signalling import Hop, Vc
+from lab.topology import load_topology
+
+
+@dataclass(frozen=True)
+class TracedHop:
+    """One hop as signalling planned it and as the switch has it.
+
+    ``installed`` is None at the two hosts, which have no flow entry; ``packets`` counts the
+    frames that the entry has matched since it was installed.
+    """
+
+    direction: str
+    hop: Hop
+    installed: bool | None
+    packets: int
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class ListedVc:
+    """A circuit in the list: its ends, its switches, and how much of it is installed."""
+
+    vc: Vc
+    entries_expected: int
+    entries_installed: int
+
+    @property
+    def whole(self) -> bool:
+        """Whether every entry is where it belongs."""
+        return self.entries_expected == self.entries_installed
+
+
+def compare(vc: Vc, flows: dict[str, list[InstalledFlow]]) -> list[TracedHop]:
+    """Compare a circuit, hop by hop, with the entries that switches have."""
+    return [
+        _traced(vc, direction, hop, flows.get(hop.node))
+        for direction, chain in (("forward", vc.forward), ("reverse", vc.reverse))
+        for hop in chain
+    ]
+
+
+def _traced(vc: Vc, direction: str, hop: Hop, flows: list[InstalledFlow] | None) -> TracedHop:
+    if flows is None:
+        return TracedHop(direction, hop, None, 0)
+    at_input = [f for f in flows if (f.in_port, f.in_label) == (hop.in_port, hop.in_label)]
+    if not at_input:
+        return TracedHop(
+            direction, hop, False, 0, f"{hop.node} has no entry for this port and label"
+        )
+    flow = at_input[0]
+    if flow.vc_id != vc.id:
+        return TracedHop(direction, hop, False, 0, f"the entry belongs to circuit {flow.vc_id}")
+    if (flow.out_port, flow.out_label) != (hop.out_port, hop.out_label):
+        problem = f"the entry sends to port {flow.out_port} with label {flow.out_label}"
+        return TracedHop(direction, hop, False, flow.packets, problem)
+    return TracedHop(direction, hop, True, flow.packets)
+
+
+def _switches_of(vcs: Iterable[Vc]) -> set[str]:
+    return {switch for vc in vcs for switch in vc.switches}
+
+
+def list_vcs(state: LabState) -> list[ListedVc]:
+    """Return all open circuits with how many of their entries the switches have."""
+    flows = ovs.installed_flows(_switches_of(state.vcs))
+    listed: list[ListedVc] = []
+    for vc in state.vcs:
+        at_switches = [hop for hop in compare(vc, flows) if hop.installed is not None]
+        installed = sum(1 for hop in at_switches if hop.installed)
+        listed.append(ListedVc(vc, len(at_switches), installed))
+    return listed
+
+
+def trace(state: LabState, vc_id: int) -> list[TracedHop]:
+    """Return the hops of a circuit, forward and then reverse, checked against the switches."""
+    vc = state.vc(vc_id)
+    return compare(vc, ovs.installed_flows(vc.switches))
+
+
+def stray_flows(state: LabState) -> dict[str, list[InstalledFlow]]:
+    """Return the entries that belong to no open circuit, by switch."""
+    known = {vc.id for vc in state.vcs}
+    switches = load_topology(state.topology).switches
+    strays = {
+        switch: [flow for flow in flows if flow.vc_id not in known]
+        for switch, flows in ovs.installed_flows(switches).items()
+    }
+    return {switch: flows for switch, flows in strays.items() if flows}
