@@ -53,17 +53,15 @@ class FabricParams(BaseModel):
     )
     link_quench_cells: Cells = Field(
         default=5_000,
-        description="With this many cells waiting for one port, every VCI with more than its "
+        description="With this many cells waiting for one port, a VCI that has at least its fair "
         "share of them is quenched.",
-    )
-    link_unquench_cells: int = Field(
-        default=4_000, ge=0, description="The port counts as relieved at or below this."
     )
     buffer_quench_fraction: float = Field(
         default=0.8,
         gt=0,
         le=1,
-        description="Part of the shared memory from which on all arriving VCIs are quenched.",
+        description="With this part of a switch's memory in use, a VCI that has at least its fair "
+        "share of it is quenched.",
     )
     input_stop_cells: Cells = Field(
         default=2_000,
@@ -87,7 +85,6 @@ class FabricParams(BaseModel):
     def _ordered(self) -> Self:
         for low, high in (
             ("vci_unquench_cells", "vci_quench_cells"),
-            ("link_unquench_cells", "link_quench_cells"),
             ("input_go_cells", "input_stop_cells"),
             ("vci_quench_cells", "buffer_cells"),
             ("input_stop_cells", "buffer_cells"),

@@ -1,0 +1,170 @@
+"""A run's tables with what every analysis asks of them. Computes, reads no files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+
+from lab.analysis.throughput import port_throughput, ports_at, step_throughput
+from lab.scenarios.model import Scenario
+from lab.scenarios.plan import full_messages_per_s
+
+QUENCH = "quench"
+LINK = "link"
+_RATE_EPSILON = 1e-9
+
+
+class MissingDataError(Exception):
+    """A measurement lacks what it is to be computed from; the text says what."""
+
+
+@dataclass(frozen=True)
+class Observations:
+    """What was observed in one run, and the scenario that it ran."""
+
+    scenario: Scenario
+    tables: Mapping[str, pd.DataFrame]
+    cores: int = 1
+
+    @cached_property
+    def bin_ns(self) -> int:
+        """Width of the endpoints' bins, virtual ns."""
+        return round(self.scenario.timeline.bin_s * 1e9)
+
+    @cached_property
+    def streams(self) -> pd.DataFrame:
+        """Columns stream, group: all streams of the scenario."""
+        pairs = [(stream.name, stream.group) for stream in self.scenario.streams]
+        return pd.DataFrame(pairs, columns=["stream", "group"])
+
+    @cached_property
+    def throughput(self) -> pd.DataFrame:
+        """Throughput at the sinks per pass, step and stream."""
+        return step_throughput(
+            self.tables["flows"], self.tables["steps"], self.streams, self.bin_ns
+        )
+
+    @cached_property
+    def ports(self) -> pd.DataFrame:
+        """Columns stream, group, in_port, out_port at the switch under test."""
+        return ports_at(self.tables["vcs"], self.switch)
+
+    @cached_property
+    def port_throughput(self) -> pd.DataFrame:
+        """Throughput out of each port of the switch under test."""
+        return port_throughput(self.throughput, self.tables["vcs"], self.switch)
+
+    @property
+    def switch(self) -> str:
+        """The switch under test."""
+        return self.scenario.observe.switch
+
+    @property
+    def hot_port(self) -> int:
+        """Its contended port."""
+        return self.scenario.observe.contended_port
+
+    @property
+    def swept(self) -> str:
+        """The group whose send rate is varied."""
+        return self.scenario.timeline.sweep.group
+
+    @property
+    def full_mbyte_per_s(self) -> float:
+        """Payload rate of a link that does nothing else, from the configured link and cells."""
+        return full_messages_per_s(self.scenario) * self.scenario.workload.message_bytes / 1e6
+
+    def pass_named(self, flow_control: str) -> str:
+        """Name of the pass with that flow control; ``MissingDataError`` when none ran."""
+        for passing in self.scenario.passes:
+            if passing.flow_control == flow_control:
+                return passing.name
+        raise MissingDataError(f"the run has no pass with flow control {flow_control!r}")
+
+    def of_pass(self, table: str, flow_control: str) -> pd.DataFrame:
+        """The rows of a table that belong to one pass."""
+        frame = self.tables[table]
+        return frame[frame["pass"] == self.pass_named(flow_control)]
+
+    def cells(
+        self,
+        flow_control: str,
+        group: str | None,
+        *,
+        at_least: float = 0.0,
+        at_most: float = 1.0,
+    ) -> pd.DataFrame:
+        """Rows of ``throughput``: one pass, one group (None: all), send rates in a range.
+
+        Raises:
+            MissingDataError: no such pass, step or stream was measured.
+        """
+        name = self.pass_named(flow_control)
+        frame = self.throughput
+        chosen = frame[
+            (frame["pass"] == name)
+            & (frame["send_rate"] >= at_least - _RATE_EPSILON)
+            & (frame["send_rate"] <= at_most + _RATE_EPSILON)
+        ]
+        if group is not None:
+            chosen = chosen[chosen["group"] == group]
+        if chosen.empty:
+            raise MissingDataError(
+                f"pass {name!r} has no measured step with a send rate of {at_least:.0%} to "
+                f"{at_most:.0%}"
+            )
+        return chosen
+
+    @cached_property
+    def steady(self) -> str:
+        """The group that is not swept (the background)."""
+        others = [group for group in self.streams["group"].unique() if group != self.swept]
+        if len(others) != 1:
+            raise MissingDataError("the scenario has not exactly one group beside the swept one")
+        return str(others[0])
+
+    def stream_maximum(self, flow_control: str = QUENCH) -> float:
+        """Mean throughput of the background streams while nothing disturbs them, MByte/s."""
+        return float(self.cells(flow_control, self.steady, at_most=0.0)["mbyte_per_s"].mean())
+
+    def vcs_of(self, group: str) -> dict[int, str]:
+        """VC -> stream of a group; ``MissingDataError`` when the table of routes is empty."""
+        vcs = self.tables["vcs"]
+        if vcs.empty:
+            raise MissingDataError("the table of routes is missing")
+        rows = vcs[vcs["group"] == group].drop_duplicates("vc")
+        return dict(zip(rows["vc"].astype(int), rows["stream"].astype(str), strict=True))
+
+    @cached_property
+    def links(self) -> pd.DataFrame:
+        """Columns vc, stream, node, port, next: every directed link that a VC uses."""
+        vcs = self.tables["vcs"].sort_values(["vc", "hop"])
+        following = vcs.groupby("vc")["node"].shift(-1)
+        used = vcs.assign(next=following)[following.notna()]
+        # A host has one port, number 0, whatever a route calls it.
+        port = used["out_port"].where(used["out_port"] > 0, 0)
+        return used.assign(port=port)[["vc", "stream", "node", "port", "next"]]
+
+    def counter(self, pass_name: str, where: str, name: str) -> float | None:
+        """One counter of a pass; None when it was not recorded."""
+        counters = self.tables["counters"]
+        found = counters[
+            (counters["pass"] == pass_name)
+            & (counters["where"] == where)
+            & (counters["name"] == name)
+        ]
+        return None if found.empty else float(found["value"].iloc[-1])
+
+    def switch_counters(self, pass_name: str, name: str) -> dict[str, float]:
+        """One counter of every switch, by the switch's name."""
+        counters = self.tables["counters"]
+        chosen = counters[(counters["pass"] == pass_name) & (counters["name"] == name)]
+        return {
+            str(where): float(value)
+            for where, value in zip(chosen["where"], chosen["value"], strict=True)
+            if re.fullmatch(r"s\d+", str(where))
+        }

@@ -1,0 +1,254 @@
+"""From what the processes of a run left in ``raw/`` to the run's tables.
+
+Names in ``raw/`` (``P`` is a pass, ``S`` a stream):
+
+    vcs.json               the VCs with their hops
+    P-S.a.out.json         what the sender counted; P-S.b.out.json: the receiver
+    P-queues.npy, P-events.npy, P-links.npy, P-lateness.npy, P-counters.json
+                           series and counters of the line cards
+    P-os-counters.json     [{where, name, value}]: OVS, kernel, containers, over the pass
+    P-stats.json           totals of the line cards at the end of the pass
+    P-machine.jsonl        {t_s, what, cpu} lines
+
+A file that is missing leaves its table short, which the fidelity certificate notices; a file
+that is broken is an error.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lab.errors import LabError
+from lab.paths import shown
+from lab.results.files import read_json, write_json
+from lab.results.tables import SCHEMAS, conform, empty_table, write_table
+from lab.scenarios.model import Pass, Scenario
+from lab.scenarios.plan import steps
+from lab.signalling import Vc
+
+EVENT_KINDS = ("quench", "unquench", "stop", "go")
+_ROLES = {"send": "send", "receive": "recv", "recv": "recv"}
+_FLOW_COLUMNS = ("t_ns", "messages", "bytes", "latency_sum_ns")
+_ENDPOINT_COUNTERS = ("rejected", "drop_recv_full")
+# Totals of the line cards that belong to the counters of a pass.
+_LINE_CARDS = "line cards"
+
+Row = dict[str, object]
+
+
+def write_vcs(raw: Path, vcs: Sequence[Vc]) -> None:
+    """Note the open VCs of a run for its ``vcs`` table."""
+    write_json(raw / "vcs.json", [asdict(vc) for vc in vcs])
+
+
+def collect(run_dir: Path, scenario: Scenario) -> dict[str, int]:
+    """Write all tables of a run from its ``raw`` directory; returns the rows of each.
+
+    Raises:
+        LabError: a raw file is broken.
+    """
+    raw = run_dir / "raw"
+    parts: dict[str, list[pd.DataFrame]] = {name: [] for name in SCHEMAS}
+    parts["vcs"].append(_vcs(raw))
+    for passing in scenario.passes:
+        for name, frame in _of_pass(raw, scenario, passing).items():
+            parts[name].append(
+                frame.assign(**{"pass": passing.name, "flow_control": passing.flow_control})
+            )
+    rows: dict[str, int] = {}
+    for name, frames in parts.items():
+        full = [frame for frame in frames if not frame.empty]
+        table = pd.concat(full, ignore_index=True) if full else empty_table(name)
+        write_table(run_dir, name, table)
+        rows[name] = len(table)
+    return rows
+
+
+def _of_pass(raw: Path, scenario: Scenario, passing: Pass) -> dict[str, pd.DataFrame]:
+    outs = _endpoint_files(raw, scenario, passing)
+    flows, endpoints, endpoint_counters = _endpoints(outs, scenario)
+    ports, card_counters = _card_counters(raw / f"{passing.name}-counters.json")
+    counters = [
+        *endpoint_counters,
+        *card_counters,
+        *_rows(raw / f"{passing.name}-os-counters.json"),
+        *_stats(raw / f"{passing.name}-stats.json"),
+    ]
+    return {
+        "flows": flows,
+        "endpoints": endpoints,
+        "steps": pd.DataFrame([_step_row(step) for step in steps(scenario)]),
+        "counters": pd.DataFrame(counters),
+        "machine": pd.DataFrame(_lines(raw / f"{passing.name}-machine.jsonl")),
+        **_series(raw, passing.name, ports),
+    }
+
+
+def _step_row(step: object) -> Row:
+    row = asdict(cast(Any, step))
+    row["step"] = row.pop("index")
+    return cast(Row, row)
+
+
+# -- endpoints ---------------------------------------------------------------------------
+
+
+def _endpoint_files(raw: Path, scenario: Scenario, passing: Pass) -> list[Mapping[str, Any]]:
+    outs = []
+    for stream in scenario.streams:
+        for end in ("a", "b"):
+            path = raw / f"{passing.name}-{stream.name}.{end}.out.json"
+            if path.is_file():
+                outs.append(_mapping(path))
+    return outs
+
+
+def _endpoints(
+    outs: Iterable[Mapping[str, Any]], scenario: Scenario
+) -> tuple[pd.DataFrame, pd.DataFrame, list[Row]]:
+    """Bins, totals, and the counters that have no column of their own."""
+    bins: list[pd.DataFrame] = []
+    totals: list[Row] = []
+    counters: list[Row] = []
+    columns = [c for c in SCHEMAS["endpoints"] if c not in ("pass", "flow_control")]
+    for out in outs:
+        who = {"stream": out["stream"], "group": out["group"], "role": _ROLES[out["role"]]}
+        stream = scenario.stream(str(out["stream"]))
+        host = stream.source if who["role"] == "send" else stream.to
+        frame = pd.DataFrame(out["bins"], columns=list(_FLOW_COLUMNS))
+        bins.append(frame.assign(**who))
+        total = {**out, **who, "host": host, "host_kind": scenario.host_kind(host)}
+        totals.append({column: total[column] for column in columns})
+        where = f"endpoint {who['stream']} {who['role']}"
+        ended = out.get("ended", "complete")
+        counters.append(_counter(where, "ended_early", float(ended != "complete")))
+        counters += [_counter(where, n, float(out[n])) for n in _ENDPOINT_COUNTERS if n in out]
+    flows = pd.concat([b for b in bins if not b.empty], ignore_index=True) if bins else None
+    return (
+        flows if flows is not None else empty_table("flows"),
+        pd.DataFrame(totals) if totals else empty_table("endpoints"),
+        counters,
+    )
+
+
+# -- line cards --------------------------------------------------------------------------
+
+
+def _card_counters(path: Path) -> tuple[list[tuple[str, int]], list[Row]]:
+    """Ports by index, and counters."""
+    if not path.is_file():
+        return [], []
+    data = _mapping(path)
+    ports: dict[int, tuple[str, int]] = {
+        int(p["index"]): (str(p["node"]), int(p["port"])) for p in data["ports"]
+    }
+    by_index = [ports.get(index, ("?", -1)) for index in range(max(ports, default=-1) + 1)]
+    return by_index, [_counter(c["where"], c["name"], c["value"]) for c in data["counters"]]
+
+
+def _stats(path: Path) -> list[Row]:
+    """The plain numbers among the line cards' totals."""
+    if not path.is_file():
+        return []
+    return [
+        _counter(_LINE_CARDS, name, float(value))
+        for name, value in _mapping(path).items()
+        if isinstance(value, (int, float)) and not isinstance(value, bool)
+    ]
+
+
+def _counter(where: object, name: object, value: object) -> Row:
+    return {"where": str(where), "name": str(name), "value": float(cast(float, value))}
+
+
+def _series(raw: Path, prefix: str, ports: list[tuple[str, int]]) -> dict[str, pd.DataFrame]:
+    frames: dict[str, pd.DataFrame] = {}
+    for name, table, port_column in (
+        ("queues", "queues", "node_port"),
+        ("events", "quenches", "port"),
+        ("links", "links", "port"),
+    ):
+        rows = _array(raw / f"{prefix}-{name}.npy")
+        if rows is None:
+            frames[table] = empty_table(table)
+            continue
+        frame = pd.DataFrame({column: rows[column] for column in rows.dtype.names or ()})
+        index = frame.pop(port_column).to_numpy()
+        frame["node"] = np.array([node for node, _ in ports], dtype=object)[index]
+        frame["port"] = np.array([port for _, port in ports], dtype=np.int64)[index]
+        if "kind" in frame:
+            frame["kind"] = np.array(EVENT_KINDS, dtype=object)[frame["kind"].to_numpy()]
+        frames[table] = frame.rename(columns={"control": "control_cells"})
+    rows = _array(raw / f"{prefix}-lateness.npy")
+    frames["lateness"] = (
+        empty_table("lateness")
+        if rows is None
+        else pd.DataFrame({column: rows[column] for column in rows.dtype.names or ()})
+    )
+    return frames
+
+
+def _array(path: Path) -> NDArray[Any] | None:
+    if not path.is_file():
+        return None
+    try:
+        rows: NDArray[Any] = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise LabError(f"{shown(path)} cannot be read: {error}") from error
+    return rows
+
+
+# -- other files -------------------------------------------------------------------------
+
+
+def _vcs(raw: Path) -> pd.DataFrame:
+    path = raw / "vcs.json"
+    if not path.is_file():
+        return empty_table("vcs")
+    rows = [
+        {
+            "vc": vc["id"],
+            "stream": vc["name"],
+            "group": vc["group"],
+            "src": vc["a"],
+            "dst": vc["b"],
+            "hop": number,
+            **hop,
+        }
+        for vc in cast(list[dict[str, Any]], read_json(path))
+        for number, hop in enumerate(vc["forward"])
+    ]
+    return conform("vcs", pd.DataFrame(rows)) if rows else empty_table("vcs")
+
+
+def _mapping(path: Path) -> Mapping[str, Any]:
+    data = read_json(path)
+    if not isinstance(data, dict):
+        raise LabError(f"{shown(path)} holds no mapping")
+    return data
+
+
+def _rows(path: Path) -> list[Row]:
+    if not path.is_file():
+        return []
+    data = read_json(path)
+    if not isinstance(data, list):
+        raise LabError(f"{shown(path)} holds no list")
+    return [_counter(row["where"], row["name"], row["value"]) for row in data]
+
+
+def _lines(path: Path) -> list[Row]:
+    if not path.is_file():
+        return []
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except ValueError as error:
+        raise LabError(f"{shown(path)} cannot be read: {error}") from error
