@@ -143,6 +143,9 @@ def resource_checks(facts: Facts) -> list[Check]:
 
 def remains_check(facts: Facts) -> Check:
     """Whether a dead lab left something; one that stands is fine."""
+    if isinstance(facts.remains, Unavailable):
+        why = f"cannot tell: {facts.remains.why}"
+        return Check("leftovers", False, why, "to see what stands", "mend the checks above first")
     standing, leftovers = facts.remains.standing, facts.remains.leftovers
     value = "none"
     if leftovers:

@@ -74,7 +74,7 @@ class Facts:
     clock: Clock
     open_files: int
     disk_bytes: int
-    remains: Remains
+    remains: Remains | Unavailable
 
 
 def command_output(*argv: str) -> str | Unavailable:
@@ -175,6 +175,7 @@ def monotonic_clock() -> Clock:
 def gather() -> Facts:
     """Look at everything once."""
     ovs, datapath_types = open_vswitch()
+    remains = find_remains()
     add_veth = ("ip", "link", "add", "doctor0", "type", "veth", "peer", "name", "doctor1")
     return Facts(
         system=f"{platform.system()} {platform.release()}",
@@ -193,5 +194,5 @@ def gather() -> Facts:
         clock=monotonic_clock(),
         open_files=resource.getrlimit(resource.RLIMIT_NOFILE)[1],
         disk_bytes=shutil.disk_usage(PROJECT).free,
-        remains=find_remains(),
+        remains=Unavailable(remains) if isinstance(remains, str) else remains,
     )

@@ -21,7 +21,9 @@ from lab.doctor.facts import (
     gather,
     works,
 )
-from lab.doctor.leftovers import Remains, run_directories, standing_lab
+from lab.doctor.leftovers import Remains, alive, tell_apart
+from lab.emulation.cleanup import Inventory, Thing
+from lab.emulation.state import LabState
 
 ABLE = Facts(
     system="Linux 6.1.0",
@@ -104,6 +106,12 @@ def test_a_coarse_or_a_costly_clock_is_refused(clock: Clock):
     assert [check.name for check in failed(judge(replace(ABLE, clock=clock)))] == ["clock"]
 
 
+def test_leftovers_that_cannot_be_seen_are_no_clean_bill():
+    (check,) = failed(judge(replace(ABLE, remains=GONE)))
+    assert check.name == "leftovers"
+    assert "cannot tell: it is not there" in check.detail
+
+
 def test_a_standing_lab_is_told_but_is_no_fault():
     (check,) = [
         each
@@ -158,30 +166,22 @@ def test_looking_never_raises_where_nothing_is_installed(
     }
 
 
-def test_run_directories_belong_to_the_lab_they_are_named_after(tmp_path: Path):
-    assert run_directories(tmp_path / "absent") == {}
-    (tmp_path / "lab-1a2b3c").mkdir()
-    (tmp_path / "current").symlink_to("lab-1a2b3c")
-    (tmp_path / "lock").touch()
-    assert run_directories(tmp_path) == {f"directory {tmp_path}/lab-1a2b3c": "lab-1a2b3c"}
+def test_a_lab_stands_while_its_line_cards_live(sleeper_of_lab: int):
+    state = LabState("lab-1a2b3c", "fat_tree", 100.0, 1, 0.0, linecards_pid=sleeper_of_lab)
+    assert alive(state) == "lab-1a2b3c"
 
 
-@pytest.mark.parametrize(
-    "state",
-    ["", "no json", '{"lab_id": "lab-1a2b3c"}', '{"lab_id":"lab-1a2b3c","linecards_pid":1}'],
-)
-def test_a_lab_without_live_line_cards_does_not_stand(tmp_path: Path, state: str):
-    directory = tmp_path / "lab-1a2b3c"
-    directory.mkdir()
-    (directory / "state.json").write_text(state)
-    (tmp_path / "current").symlink_to(directory)
-    assert standing_lab(tmp_path) == ""
+@pytest.mark.parametrize("pid", [0, 1, 2**22 + 1])
+def test_a_lab_without_live_line_cards_does_not_stand(pid: int):
+    assert alive(LabState("lab-1a2b3c", "fat_tree", 100.0, 1, 0.0, linecards_pid=pid)) == ""
+    assert alive(None) == ""
 
 
-def test_a_lab_stands_while_its_line_cards_live(tmp_path: Path, sleeper_of_lab: int):
-    directory = tmp_path / "lab-1a2b3c"
-    directory.mkdir()
-    state = {"lab_id": "lab-1a2b3c", "linecards_pid": sleeper_of_lab}
-    (directory / "state.json").write_text(json.dumps(state))
-    (tmp_path / "current").symlink_to(directory)
-    assert standing_lab(tmp_path) == "lab-1a2b3c"
+def test_only_what_the_standing_lab_does_not_own_is_left_over():
+    found = Inventory(
+        bridges=[Thing("bridge", "lab-s1", "lab-1a2b3c"), Thing("bridge", "lab-s2", "lab-000000")],
+        directories=[Thing("directory", "/run/lab/lab-000000", "lab-000000")],
+    )
+    left = ("bridge lab-s2", "directory /run/lab/lab-000000")
+    assert tell_apart(found, "lab-1a2b3c") == Remains("lab-1a2b3c", left)
+    assert len(tell_apart(found, "").leftovers) == 3
