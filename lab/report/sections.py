@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from html import escape
 
+from lab.analysis.throughput import port_throughput
 from lab.claims.registry import load_registry
 from lab.errors import LabError
 from lab.report import html, info, tables
@@ -13,9 +14,9 @@ from lab.report.figures.base import Figure
 from lab.report.figures.control import control_figure, control_totals
 from lab.report.figures.instruments import cpu_figure, lateness_figure
 from lab.report.figures.queues import FULLEST_PORTS, queue_figure
-from lab.report.figures.throughput import port_figure, stream_figure
+from lab.report.figures.throughput import load_figure, port_figure, stream_figure
 from lab.report.figures.wiring import wiring_figure
-from lab.report.measures import port_throughput, stream_throughput
+from lab.report.measures import input_load, stream_throughput
 from lab.report.rundata import RunData
 from lab.report.verdict import banner
 from lab.topology import load_topology
@@ -85,7 +86,9 @@ def throughput(run: RunData) -> str:
     switch, port = info.contended(run)
     if flows.empty or steps.empty or vcs.empty or not switch:
         return _lacking("throughput", "flows, steps and vcs")
-    streams = stream_throughput(flows, steps)
+    streams = stream_throughput(flows, steps, vcs)
+    if streams.empty:
+        return _lacking("throughput", "flows, within the measured part of a step")
     ports = port_throughput(streams, vcs, switch)
     claims = info.claims(run)
     return (
@@ -101,6 +104,19 @@ def throughput(run: RunData) -> str:
             stream_figure(streams, claims),
             "The same by stream: lines that lie on each other are streams treated alike.",
         )
+        + _load(run, switch)
+    )
+
+
+def _load(run: RunData, switch: str) -> str:
+    load = input_load(run.table("links"), run.table("steps"), run.table("vcs"), switch)
+    title = "<h3>Load of the input links</h3>"
+    if load.empty:
+        return title + _lacking("the load of the links", "links")
+    return title + _figure(
+        load_figure(load),
+        f"Share of the time in which the links into {switch} carried a cell. The thesis: with "
+        "flow control on, each of them continues to run at maximum throughput.",
     )
 
 

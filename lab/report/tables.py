@@ -53,7 +53,7 @@ def fidelity_table(fidelity: Mapping[str, Any]) -> str:
         )
         for check in fidelity.get("checks", [])
     ]
-    return table("Fidelity certificate", ("", "check", "value", "bound"), rows)
+    return table("Bounds that the run had to keep", ("", "check", "value", "bound"), rows)
 
 
 def steps_table(steps: pd.DataFrame) -> str:

@@ -128,5 +128,5 @@ def _scalar(value: object) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 10000 else f"{value:.4g}"
+        return f"{value:,.0f}" if abs(value) >= 10000 else f"{value:,.4g}"
     return str(value)

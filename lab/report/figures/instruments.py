@@ -11,10 +11,10 @@ from lab.report.palette import AMBER, BLUE, GREEN, MUTED, PINK, SERIES, VERMILIO
 
 _BUCKETS = {
     "le_500": "up to 0.5 ms",
-    "le_1000": "up to 1 ms",
-    "le_2000": "up to 2 ms",
-    "le_5000": "up to 5 ms",
-    "le_10000": "up to 10 ms",
+    "le_1000": "0.5 to 1 ms",
+    "le_2000": "1 to 2 ms",
+    "le_5000": "2 to 5 ms",
+    "le_10000": "5 to 10 ms",
     "gt_10000": "over 10 ms",
 }
 _WHAT = {
@@ -52,7 +52,7 @@ def lateness_figure(lateness: pd.DataFrame, passes: Sequence[tuple[str, str]]) -
         )
     figure.update_layout(barmode="group")
     figure.update_yaxes(
-        title_text="share of ticks (%), logarithmic",
+        title_text="share of ticks (%)",
         type="log",
         range=[-4, 2.1],
         tickvals=[0.001, 0.01, 0.1, 1, 10, 100],

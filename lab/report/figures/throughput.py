@@ -21,7 +21,7 @@ from lab.report.figures.base import (
     see_through,
     trace,
 )
-from lab.report.palette import BLUE, MUTED, VERMILION, group_colours
+from lab.report.palette import BLUE, GREEN, MUTED, VERMILION, group_colours
 
 _DASH = {"quench": "solid", "link": "dash"}
 _SYMBOL = {"quench": "circle", "link": "triangle-up"}
@@ -115,7 +115,8 @@ def port_figure(ports: pd.DataFrame, claims: Collection[str], contended_port: in
     _rate_axes(figure)
     others = ports[ports["port"] != contended_port]
     for mode in flow_control_order(list(ports["flow_control"])):
-        _band(figure, others[others["flow_control"] == mode], mode, _span(others["port"]))
+        look = _look(_span(others["port"]), mode, BLUE, "MByte/s")
+        _band(figure, others[others["flow_control"] == mode], "mbyte_per_s", look)
         _line(figure, ports, mode, contended_port)
     for published in PUBLISHED:
         if published.claim in claims:
@@ -175,6 +176,32 @@ def stream_figure(streams: pd.DataFrame, claims: Collection[str]) -> Figure:
     return figure
 
 
+def load_figure(load: pd.DataFrame) -> Figure:
+    """Load of the links into the switch under test.
+
+    Args:
+        load: columns flow_control, send_rate (fraction), link, busy (share of the time).
+    """
+    figure = plain_figure(340)
+    _rate_axes(figure)
+    percent = load.assign(busy=100 * load["busy"])
+    for mode in flow_control_order(list(load["flow_control"])):
+        look = _look("input links", mode, GREEN, "%")
+        _band(figure, percent[percent["flow_control"] == mode], "busy", look)
+    figure.update_yaxes(title_text="busy (% of the time)", range=[0, 105])
+    return figure
+
+
+def _look(name: str, mode: str, colour: str, unit: str) -> _Look:
+    return _Look(
+        name=f"{name}, {FLOW_CONTROL_SHORT.get(mode, mode)}",
+        colour=colour,
+        unit=unit,
+        symbol=_SYMBOL.get(mode, "square"),
+        dash=_DASH.get(mode, "dot"),
+    )
+
+
 def _rate_axes(figure: Figure) -> None:
     figure.update_xaxes(
         title_text="send rate of the congestion streams (% of maximum)",
@@ -186,40 +213,47 @@ def _rate_axes(figure: Figure) -> None:
     figure.update_layout(hovermode="closest")
 
 
-def _band(figure: Figure, rows: pd.DataFrame, mode: str, span: str) -> None:
-    """Mean of several ports with the space between the slowest and the fastest filled."""
+@dataclass(frozen=True)
+class _Look:
+    """How the mean of several curves is drawn and spoken of."""
+
+    name: str
+    colour: str
+    unit: str
+    symbol: str
+    dash: str
+
+
+def _band(figure: Figure, rows: pd.DataFrame, value: str, look: _Look) -> None:
+    """Mean of several ports with the space between the lowest and the highest filled."""
     if rows.empty:
         return
-    by_rate = rows.groupby("send_rate")["mbyte_per_s"].agg(["mean", "min", "max"])
+    by_rate = rows.groupby("send_rate")[value].agg(["mean", "min", "max"])
     x = 100 * by_rate.index.to_numpy(dtype=float)
-    name = f"{span}, {FLOW_CONTROL_SHORT.get(mode, mode)} (mean)"
-    edge = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
-    figure.add_trace(trace("Scatter", x=x, y=by_rate["min"].to_numpy(), legendgroup=name, **edge))
-    figure.add_trace(
-        trace(
-            "Scatter",
-            x=x,
-            y=by_rate["max"].to_numpy(),
-            legendgroup=name,
-            fill="tonexty",
-            fillcolor=see_through(BLUE, 0.22),
-            **edge,
-        )
-    )
+    edge = {
+        "x": x,
+        "mode": "lines",
+        "line": {"width": 0},
+        "hoverinfo": "skip",
+        "showlegend": False,
+        "legendgroup": look.name,
+    }
+    filled = {"fill": "tonexty", "fillcolor": see_through(look.colour, 0.22)}
+    figure.add_trace(trace("Scatter", y=by_rate["min"].to_numpy(), **edge))
+    figure.add_trace(trace("Scatter", y=by_rate["max"].to_numpy(), **filled, **edge))
     figure.add_trace(
         trace(
             "Scatter",
             x=x,
             y=by_rate["mean"].to_numpy(),
             customdata=by_rate[["min", "max"]].to_numpy(),
-            name=name,
-            legendgroup=name,
+            name=f"{look.name} (mean)",
+            legendgroup=look.name,
             mode="lines+markers",
-            line={"color": BLUE, "width": 2.5, "dash": _DASH.get(mode)},
-            marker={"size": 7, "symbol": _SYMBOL.get(mode, "square")},
-            hovertemplate=f"{span} {FLOW_CONTROL_SHORT.get(mode, mode)} at %{{x:g}} %"
-            "<br>mean %{y:.2f}, slowest %{customdata[0]:.2f}, "
-            "fastest %{customdata[1]:.2f} MByte/s<extra></extra>",
+            line={"color": look.colour, "width": 2.5, "dash": look.dash},
+            marker={"size": 7, "symbol": look.symbol},
+            hovertemplate=f"{look.name} at %{{x:g}} %<br>mean %{{y:.2f}}, from "
+            f"%{{customdata[0]:.2f}} to %{{customdata[1]:.2f}} {look.unit}<extra></extra>",
         )
     )
 
