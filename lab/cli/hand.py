@@ -1,5 +1,6 @@
 """Hand work with a standing lab: up, down, status, exec."""
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -66,9 +67,16 @@ def down(json_output: Json = False) -> None:
 
     report = lifecycle.down()
     if json_output:
-        print_json(report.as_dict())
-        return
-    note(report.describe())
+        print_json(asdict(report))
+    elif report.removed:
+        things = ", ".join(f"{count} {kind}" for kind, count in report.removed.items())
+        note(f"removed in {report.duration_s:.1f} s: {things}")
+    elif not report.left:
+        note("nothing of a lab was there")
+    for left in report.left:
+        note(f"error: could not remove {left.what}\nremedy: {left.remedy}")
+    if report.left:
+        raise typer.Exit(1)
 
 
 def status(json_output: Json = False) -> None:

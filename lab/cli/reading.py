@@ -151,9 +151,9 @@ def report(
       lab report switch-port-contention
       lab report results/switch-port-contention/20261121-093000-seed1
     """
-    from lab.report import build_report
+    from lab.report.page import write_report
 
-    path = build_report(_find_run(run))
+    path = write_report(_find_run(run))
     if json_output:
         print_json({"report": str(path)})
     else:
@@ -188,9 +188,11 @@ def scorecard(
     if json_output:
         print_json(rows)
         return
-    from lab.report.terminal import print_scorecard
+    from rich.console import Console
 
-    print_scorecard(rows)
+    from lab.report.terminal import render_scorecard
+
+    Console().print(render_scorecard(rows))
 
 
 def claims(

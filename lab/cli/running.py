@@ -1,7 +1,7 @@
 """``lab run``: one scenario from its file to its scorecard."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -50,24 +50,42 @@ def run(
         outcome = run_scenario(request, on_event, note)
     if outcome.interrupted_by:
         raise typer.Exit(128 + outcome.interrupted_by)
+    documents = summary(outcome.run_dir)
     if json_output:
-        print_json(summary(outcome.run_dir))
+        print_json(documents)
     else:
-        from lab.report.terminal import print_run
-
-        print_run(outcome.run_dir)
+        _print(outcome.run_dir, documents)
     if not outcome.valid:
         raise typer.Exit(EXIT_INVALID)
 
 
-def summary(run_dir: Path) -> dict[str, object]:
-    """A finished run for programs: where it is, its certificate and its scorecard."""
+def _print(run_dir: Path, documents: dict[str, Any]) -> None:
+    """The scorecard, the certificate, and the whole in a sentence with the report's path."""
+    from rich.console import Console
+
+    from lab.report.terminal import render_claims_summary, render_fidelity, render_scorecard
+
+    console = Console()
+    manifest, fidelity, scorecard = (
+        documents[name] for name in ("manifest", "fidelity", "scorecard")
+    )
+    console.print(render_scorecard(scorecard))
+    console.print(render_fidelity(fidelity))
+    console.print(render_claims_summary(manifest, fidelity, scorecard, run_dir / "report.html"))
+
+
+def summary(run_dir: Path) -> dict[str, Any]:
+    """A finished run for programs: where it is, its manifest, certificate and scorecard.
+
+    Raises:
+        LabError: one of them is missing.
+    """
     import json
 
-    documents = {}
-    for name in ("fidelity", "scorecard"):
+    documents = {"run_dir": str(run_dir), "report": str(run_dir / "report.html")}
+    for name in ("manifest", "fidelity", "scorecard"):
         path = run_dir / f"{name}.json"
         if not path.is_file():
             raise LabError(f"run {run_dir.name} has no {name}", remedy=f"see {run_dir}")
         documents[name] = json.loads(path.read_text(encoding="utf-8"))
-    return {"run_dir": str(run_dir), "report": str(run_dir / "report.html"), **documents}
+    return documents

@@ -41,48 +41,70 @@ def list_command(json_output: Json = False) -> None:
       lab vc list
       lab vc list --json
     """
+    from lab.emulation import net
     from lab.emulation.state import load_state
 
-    rows = [_row(vc) for vc in load_state().vcs]
+    rows = [
+        {**_row(listed.vc), "entries": listed.entries_installed, "whole": listed.whole}
+        for listed in net.list_vcs(load_state())
+    ]
     if json_output:
         print_json(rows)
         return
-    print_table(
-        ("id", "name", "group", "a", "b", "path"),
-        [(r["id"], r["name"], r["group"], r["a"], r["b"], " ".join(r["path"])) for r in rows],
-    )
+    columns = ("id", "name", "group", "a", "b", "whole", "path")
+    cells = [
+        {**r, "whole": "yes" if r["whole"] else "NO", "path": " ".join(r["path"])} for r in rows
+    ]
+    print_table(columns, [[row[column] for column in columns] for row in cells])
 
 
 @app.command()
 def trace(number: Number, json_output: Json = False) -> None:
-    """Show every hop of a circuit with its ports and labels, both ways.
+    """Show every hop of a circuit, both ways.
+
+    Ports and labels are compared with what the switches have; `frames` counts what they
+    forwarded so far.
 
     Example:
 
     \b
       lab vc trace 1
     """
+    from lab.emulation import net
     from lab.emulation.state import load_state
 
-    vc = load_state().vc(number)
+    state = load_state()
     rows = [
         {
-            "direction": direction,
-            "hop": index,
-            "node": hop.node,
-            "in_port": hop.in_port if hop.in_port >= 0 else None,
-            "in_label": hop.in_label if hop.in_label >= 0 else None,
-            "out_port": hop.out_port if hop.out_port >= 0 else None,
-            "out_label": hop.out_label if hop.out_label >= 0 else None,
+            "direction": traced.direction,
+            "node": traced.hop.node,
+            "in_port": _known(traced.hop.in_port),
+            "in_label": _known(traced.hop.in_label),
+            "out_port": _known(traced.hop.out_port),
+            "out_label": _known(traced.hop.out_label),
+            "installed": traced.installed,
+            "frames": traced.packets if traced.installed is not None else None,
+            "problem": traced.problem or None,
         }
-        for direction, hops in (("forward", vc.forward), ("reverse", vc.reverse))
-        for index, hop in enumerate(hops)
+        for traced in net.trace(state, number)
     ]
     if json_output:
-        print_json({**_row(vc), "hops": rows})
+        print_json({**_row(state.vc(number)), "hops": rows})
         return
-    columns = ("direction", "hop", "node", "in_port", "in_label", "out_port", "out_label")
-    print_table(columns, [["-" if row[c] is None else row[c] for c in columns] for row in rows])
+    columns = list(rows[0])
+    texts = {None: "-", True: "yes", False: "NO"}
+    print_table(
+        columns,
+        [
+            [texts[value] if value is None or isinstance(value, bool) else value for value in cells]
+            for cells in ([row[column] for column in columns] for row in rows)
+        ],
+    )
+
+
+def _known(number: int) -> int | None:
+    """A port or label, None where a circuit has none (before its source, after its end)."""
+    return number if number >= 0 else None
 
 
 @app.command("open")

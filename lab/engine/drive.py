@@ -143,7 +143,6 @@ class _Driver:
             self._say(f"starting {len(plans)} endpoint processes", 0.0)
             endpoints.start(plans)
             self._wait_attached(watch, endpoints)
-            endpoints.find_processes()
             endpoints.watch_all(watch)
             before = read_counters(container_pids(self._state))
             epoch_ns = self._begin()

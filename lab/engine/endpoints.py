@@ -14,11 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
-
-from lab.emulation.net import popen_in_host
 
 from lab.emulation.labels import host_dir
+from lab.emulation.net import HostProcess, popen_in_host
 from lab.emulation.state import LabState
 from lab.engine.watch import Watch, Watched, log_tail
 from lab.errors import LabError
@@ -28,20 +26,6 @@ PROGRAM_IN_CONTAINER = "/opt/lab/unet/stream.py"
 PROGRAM_IN_HOST = Path(__file__).resolve().parents[1] / "unet" / "stream.py"
 
 
-class Handle(Protocol):
-    """A process started in a host."""
-
-    @property
-    def pid(self) -> int:
-        """Its number on this machine."""
-
-    def poll(self) -> int | None:
-        """Its exit code, None while it runs."""
-
-    def kill(self) -> None:
-        """End it at once."""
-
-
 @dataclass
 class Endpoint:
     """One endpoint process and its files."""
@@ -49,10 +33,14 @@ class Endpoint:
     plan: EndpointPlan
     folder: Path
     log: Path
-    handle: Handle | None = None
-    pid: int = 0
+    handle: HostProcess | None = None
     expendable: bool = False
     """A fault of the experiment ends it: then neither its death nor its silence is an error."""
+
+    @property
+    def pid(self) -> int:
+        """The number of its process on this machine, 0 when there is none."""
+        return 0 if self.handle is None else self.handle.pid
 
     @property
     def label(self) -> str:
@@ -123,31 +111,13 @@ class EndpointSet:
             *("--out", str(endpoint.path(self.pass_name, "out"))),
         ]
         with endpoint.log.open("wb") as log:
-            endpoint.handle = popen_in_host(
-                self.state, plan.host, argv, env={}, stdout=log, stderr=log
-            )
-
-    def find_processes(self) -> None:
-        """Fill in the numbers of the processes themselves (a container's differ inside)."""
-        by_plan = {str(e.path(self.pass_name, "plan")).encode(): e for e in self.endpoints}
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit():
-                continue
-            try:
-                argv = (entry / "cmdline").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            if len(argv) > 2 and b"python" in argv[0] and argv[1].endswith(b"stream.py"):
-                endpoint = next((by_plan[arg] for arg in argv if arg in by_plan), None)
-                if endpoint is not None:
-                    endpoint.pid = int(entry.name)
-        for endpoint in self.endpoints:
-            if endpoint.pid == 0:
-                raise endpoint.failure("did not start")
+            endpoint.handle = popen_in_host(self.state, plan.host, argv, stdout=log, stderr=log)
 
     def watch_all(self, watch: Watch) -> None:
         """Watch every process; its regular end after the pass is not a death."""
         for endpoint in self.endpoints:
+            if endpoint.pid == 0:
+                raise endpoint.failure("ended at once")
             watch.add(
                 Watched(endpoint.label, endpoint.pid, endpoint.log, may_end=endpoint.ended_well)
             )

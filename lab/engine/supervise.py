@@ -94,7 +94,8 @@ def _abandon(run: Run, why: str, say: Callable[[str], None]) -> None:
     """Remove the lab of a failed run and note how it ended; never hides the first error."""
     end_processes(run.dir.name, GRACE_S)
     try:
-        down(run)
+        for left in down(run).left:
+            say(f"could not remove {left.what}: {left.remedy}")
     except LabError as error:
-        say(f"the lab could not be removed completely: {error}")
+        say(f"the lab could not be removed: {error}")
     finish_manifest(run.dir, ok=False, message=why)

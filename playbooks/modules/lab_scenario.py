@@ -48,7 +48,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 run_dir:
-  description: The run's directory.
+  description: The run's directory; empty in check mode when there is none yet.
   returned: always
   type: str
 experiment:
@@ -66,8 +66,7 @@ valid:
   type: bool
 """
 
-from pathlib import Path  # noqa: E402 - Ansible wants its documentation first
-from typing import Any  # noqa: E402
+from typing import Any  # noqa: E402 - Ansible wants its documentation first
 
 from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 
@@ -98,7 +97,7 @@ def _prepare(module: AnsibleModule) -> Result:
     changed = module.params["run_dir"] is None
     if not changed:
         run = run_of(module)
-        scenario, run_dir = run.scenario, run.dir
+        scenario, run_dir = run.scenario, str(run.dir)
     else:
         name = module.params["scenario"]
         if not name:
@@ -106,13 +105,13 @@ def _prepare(module: AnsibleModule) -> Result:
         overrides = {key: str(value) for key, value in module.params["set"].items()}
         if module.check_mode:
             scenario, _ = resolve(name, overrides, seed=module.params["seed"])
-            run_dir = Path()
+            run_dir = ""
         else:
             run = prepare(name, overrides, seed=module.params["seed"])
-            scenario, run_dir = run.scenario, run.dir
+            scenario, run_dir = run.scenario, str(run.dir)
     return {
         "changed": changed,
-        "run_dir": str(run_dir),
+        "run_dir": run_dir,
         "experiment": scenario.playbook,
         "passes": [passing.name for passing in scenario.passes],
     }

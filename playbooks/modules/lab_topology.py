@@ -49,6 +49,7 @@ from typing import Any  # noqa: E402 - Ansible wants its documentation first
 from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 
 from lab.engine.ansible_task import Result, run_of, run_task  # noqa: E402
+from lab.errors import LabError  # noqa: E402
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -70,14 +71,18 @@ def _present(module: AnsibleModule) -> Result:
 
 def _absent(module: AnsibleModule) -> Result:
     from lab.emulation.cleanup import inventory
-
     from lab.engine import lifecycle
 
     if module.check_mode:
-        return {"changed": bool(inventory()), "removed": {}}
+        return {"changed": bool(inventory().things), "removed": {}}
     run = run_of(module) if module.params["run_dir"] else None
     report = lifecycle.down(run)
-    return {"changed": report.removed_anything, "removed": report.as_dict()}
+    if report.left:
+        raise LabError(
+            f"could not remove {', '.join(left.what for left in report.left)}",
+            remedy=report.left[0].remedy,
+        )
+    return {"changed": report.removed_anything, "removed": report.removed}
 
 
 def main() -> None:

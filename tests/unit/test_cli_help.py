@@ -1,0 +1,70 @@
+"""Every command explains itself, with an example, and quickly."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from lab.cli.app import app
+
+LAB = Path(sys.executable).with_name("lab")
+COMMANDS = [
+    ("list",),
+    ("show",),
+    ("run",),
+    ("up",),
+    ("down",),
+    ("status",),
+    ("exec",),
+    ("doctor",),
+    ("report",),
+    ("scorecard",),
+    ("claims",),
+    ("vc",),
+    ("vc", "list"),
+    ("vc", "trace"),
+    ("vc", "open"),
+    ("vc", "close"),
+]
+WITH_JSON = [words for words in COMMANDS if words not in {("exec",), ("vc",)}]
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_help_has_an_example(words: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(app, [*words, "--help"])
+    assert result.exit_code == 0
+    assert "Example" in result.output
+    assert f"lab {words[0]}" in result.output.split("Example", 1)[1]
+
+
+@pytest.mark.parametrize("words", WITH_JSON, ids=" ".join)
+def test_commands_that_print_data_offer_json(words: tuple[str, ...]) -> None:
+    assert "--json" in CliRunner().invoke(app, [*words, "--help"]).output
+
+
+def test_alone_it_shows_the_help() -> None:
+    done = subprocess.run([LAB], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "Examples:" in done.stdout
+    assert done.stderr == ""
+
+
+def test_help_is_quick() -> None:
+    def once_s() -> float:
+        started_s = time.monotonic()
+        subprocess.run([LAB, "--help"], capture_output=True, check=True)
+        return time.monotonic() - started_s
+
+    # The best of several: the machine may be busy with other things.
+    assert min(once_s() for _ in range(5)) < 0.4
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = "import sys, lab.cli; print([m for m in HEAVY if m in sys.modules])".replace(
+        "HEAVY", "('pandas', 'pydantic', 'networkx', 'plotly', 'docker', 'yaml', 'numpy')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
