@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-
 from lab.emulation.cleanup import Inventory, inventory
 from lab.emulation.labels import ENV_LAB_ID
 from lab.emulation.processes import environment_of
