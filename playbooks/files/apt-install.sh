@@ -27,7 +27,7 @@ install() {
 
 # The lists bear the mirror's dates; the folder that they pass through bears that of the update.
 lists=$(find /var/lib/apt/lists -maxdepth 1 -name '*_Packages*' 2>/dev/null | head -n 1)
-recent=$(find /var/lib/apt/lists/partial -maxdepth 0 -mtime -1 2>/dev/null)
+recent=$(find /var/lib/apt/lists/partial -maxdepth 0 -mtime -1 2>/dev/null || true)
 { [ -n "$lists" ] && [ -n "$recent" ]; } || renew
 if ! install; then
     renew
