@@ -49,6 +49,13 @@ class Observations:
         )
 
     @cached_property
+    def sent(self) -> pd.DataFrame:
+        """What the adapters accepted from the senders, per pass, step and stream."""
+        return step_throughput(
+            self.tables["flows"], self.tables["steps"], self.streams, self.bin_ns, role="send"
+        )
+
+    @cached_property
     def ports(self) -> pd.DataFrame:
         """Columns stream, group, in_port, out_port at the switch under test."""
         return ports_at(self.tables["vcs"], self.switch)

@@ -39,7 +39,8 @@ class Measurement:
         value: measured number in the claim's unit.
         baseline: measured number of what a ratio refers to, in the same unit.
         published_baseline: the baseline's number where the registry names it in words only.
-        holds: yes or no, for claims that have no number.
+        holds: yes or no, for claims that have no number; beside a number, False says that a
+            further condition of the claim fails.
         deviation: relative departure from a formula or shape; judged by the tolerance.
         detail: one sentence about how it was measured and what came out.
         missing: why nothing could be measured; empty when something was.
@@ -152,12 +153,17 @@ def _finite(measurement: Measurement) -> bool:
 def _compare(claim: Claim, measurement: Measurement) -> _Comparison | None:
     numeric = not isinstance(claim.value, str) or parse_bound(claim.value) is not None
     if claim.value is not None and numeric and measurement.value is not None:
-        return _compare_numbers(claim, measurement)
+        comparison = _compare_numbers(claim, measurement)
+        if comparison is not None and measurement.holds is False:
+            return _Comparison(ok=False, why=f"{comparison.why} But a further condition fails.")
+        return comparison
     if measurement.deviation is not None:
         return _compare_deviation(claim, measurement.deviation)
     # A ratio or an exact number is never judged by a bare yes or no.
     if measurement.holds is not None and not (numeric and claim.kind in ("ratio", "exact")):
-        return _Comparison(measurement.holds, "It holds." if measurement.holds else "It fails.")
+        return _Comparison(
+            measurement.holds, "It holds." if measurement.holds else "It does not hold."
+        )
     return None
 
 

@@ -38,8 +38,8 @@ EVENT_KINDS = ("quench", "unquench", "stop", "go")
 _ROLES = {"send": "send", "receive": "recv", "recv": "recv"}
 _FLOW_COLUMNS = ("t_ns", "messages", "bytes", "latency_sum_ns")
 _ENDPOINT_COUNTERS = ("rejected", "drop_recv_full")
-# Totals of the line cards that belong to the counters of a pass.
-_LINE_CARDS = "line cards"
+# ``where`` of the line cards' totals among the counters of a pass.
+LINE_CARDS = "linecards"
 
 Row = dict[str, object]
 
@@ -76,11 +76,13 @@ def _of_pass(raw: Path, scenario: Scenario, passing: Pass) -> dict[str, pd.DataF
     outs = _endpoint_files(raw, scenario, passing)
     flows, endpoints, endpoint_counters = _endpoints(outs, scenario)
     ports, card_counters = _card_counters(raw / f"{passing.name}-counters.json")
+    known = {(row["where"], row["name"]) for row in card_counters}
+    stats = _stats(raw / f"{passing.name}-stats.json")
     counters = [
         *endpoint_counters,
         *card_counters,
+        *(row for row in stats if (row["where"], row["name"]) not in known),
         *_rows(raw / f"{passing.name}-os-counters.json"),
-        *_stats(raw / f"{passing.name}-stats.json"),
     ]
     return {
         "flows": flows,
@@ -159,7 +161,7 @@ def _stats(path: Path) -> list[Row]:
     if not path.is_file():
         return []
     return [
-        _counter(_LINE_CARDS, name, float(value))
+        _counter(LINE_CARDS, name, float(value))
         for name, value in _mapping(path).items()
         if isinstance(value, (int, float)) and not isinstance(value, bool)
     ]
@@ -171,17 +173,13 @@ def _counter(where: object, name: object, value: object) -> Row:
 
 def _series(raw: Path, prefix: str, ports: list[tuple[str, int]]) -> dict[str, pd.DataFrame]:
     frames: dict[str, pd.DataFrame] = {}
-    for name, table, port_column in (
-        ("queues", "queues", "node_port"),
-        ("events", "quenches", "port"),
-        ("links", "links", "port"),
-    ):
+    for name, table in (("queues", "queues"), ("events", "quenches"), ("links", "links")):
         rows = _array(raw / f"{prefix}-{name}.npy")
         if rows is None:
             frames[table] = empty_table(table)
             continue
         frame = pd.DataFrame({column: rows[column] for column in rows.dtype.names or ()})
-        index = frame.pop(port_column).to_numpy()
+        index = frame.pop("port").to_numpy()
         frame["node"] = np.array([node for node, _ in ports], dtype=object)[index]
         frame["port"] = np.array([port for _, port in ports], dtype=np.int64)[index]
         if "kind" in frame:

@@ -1,0 +1,234 @@
+"""What a run says about the flow control itself: quench, queues, stops and losses.
+
+Computed from the line cards' events and samples (thesis 4.3, 4.4, 4.7).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from lab.analysis.measuring import Measures
+from lab.analysis.observations import LINK, QUENCH, MissingDataError, Observations
+from lab.analysis.saturation import PLATEAU, plateau, step_totals
+from lab.analysis.throughput import rate_series
+from lab.claims.judge import Measurement
+from lab.results.collect import LINE_CARDS
+
+MEASURES = Measures()
+
+# A stopped source: less than this part of a link, once the news has had time to arrive.
+STOPPED = 0.05
+# Five links and switches with a message under way on each take about 0.1 ms; as much again for
+# what the host adapter has begun and for lateness.
+FEEDBACK_NS = 200_000
+# Quenches at ports that serve one stream only are accidents of timing up to this part.
+STRAY = 0.01
+FLAT_WINDOWS = 6
+
+
+def _quenches(run: Observations, flow_control: str, *kinds: str) -> pd.DataFrame:
+    events = run.of_pass("quenches", flow_control)
+    return events[events["kind"].isin(kinds)]
+
+
+def _plateau_start_ns(run: Observations, flow_control: str) -> int:
+    steps = run.of_pass("steps", flow_control)
+    late = steps[steps["send_rate"] >= PLATEAU - 1e-9]
+    if late.empty:
+        raise MissingDataError("the sweep has no send rate of 20 % or more")
+    return int(late["t_settled_ns"].min())
+
+
+def _end_ns(run: Observations, flow_control: str) -> int:
+    return int(run.of_pass("steps", flow_control)["t_end_ns"].max())
+
+
+@MEASURES.of("fabric-vci-queues")
+def vci_queues(run: Observations) -> Measurement:
+    """Every congestion VC has its own queue at the contended port and is judged by it alone."""
+    swept = set(run.vcs_of(run.swept))
+    queues = run.of_pass("queues", QUENCH)
+    at_port = queues[(queues["node"] == run.switch) & (queues["port"] == run.hot_port)]
+    if at_port.empty:
+        raise MissingDataError(f"no queue was sampled at port {run.hot_port} of {run.switch}")
+    own_queue = swept & set(at_port["vc"])
+    events = _quenches(run, QUENCH, "quench")
+    judged = set(
+        events.loc[(events["node"] == run.switch) & (events["port"] == run.hot_port), "vc"]
+    )
+    times = events[events["vc"].isin(swept)].groupby("vc")["t_ns"].apply(frozenset)
+    apart = times.nunique() == len(times)
+    return Measurement(
+        "fabric-vci-queues",
+        holds=own_queue == swept and judged == swept and bool(apart),
+        detail=f"{len(own_queue)} of {len(swept)} congestion VCs had a queue of their own at the "
+        f"contended port, {len(judged & swept)} were quenched there, each at times of its own; "
+        f"{len(judged - swept)} other VCs were.",
+    )
+
+
+@MEASURES.of("fabric-quench")
+def quench(run: Observations) -> Measurement:
+    """The contended switch quenches each congestion VC, and its source falls silent."""
+    swept = run.vcs_of(run.swept)
+    events = _quenches(run, QUENCH, "quench", "unquench")
+    here = events[
+        (events["node"] == run.switch)
+        & (events["port"] == run.hot_port)
+        & events["vc"].isin(list(swept))
+    ]
+    told = set(here.loc[here["kind"] == "quench", "vc"])
+    seen, busy_ns, seen_ns = 0, 0.0, 0.0
+    for vc in told:
+        busy, span, count = _sent_while_stopped(run, int(vc), here[here["vc"] == vc])
+        seen, busy_ns, seen_ns = seen + count, busy_ns + busy, seen_ns + span
+    if told and not seen:
+        raise MissingDataError("no sample of a source lies inside a time in which it was stopped")
+    part = busy_ns / seen_ns if seen_ns else 1.0
+    return Measurement(
+        "fabric-quench",
+        holds=told == set(swept) and part < STOPPED,
+        detail=f"{run.switch} quenched {len(told)} of {len(swept)} congestion VCs, "
+        f"{int((here['kind'] == 'quench').sum())} times in all; stopped sources used {part:.2%} of "
+        f"their link in {seen} samples.",
+    )
+
+
+def _sent_while_stopped(
+    run: Observations, vc: int, events: pd.DataFrame
+) -> tuple[float, float, int]:
+    """Busy time, length and number of the source link's samples inside quenched times."""
+    path = run.links[run.links["vc"] == vc]
+    source = str(path["node"].iloc[0])
+    links = run.of_pass("links", QUENCH)
+    own = links[links["node"] == source].sort_values("t_ns")
+    ordered = events.sort_values("t_ns")
+    stops = ordered.loc[ordered["kind"] == "quench", "t_ns"].to_numpy()
+    starts = ordered.loc[ordered["kind"] == "unquench", "t_ns"].to_numpy()
+    sample_ns = round(run.scenario.timeline.sample_s * 1e9)
+    # Samples without traffic have no row: count whole sample intervals inside, then what was sent.
+    following = np.searchsorted(starts, stops, side="right")
+    paired = following < len(starts)
+    begin = stops[paired] + FEEDBACK_NS
+    end = starts[following[paired]]
+    first = -(-begin // sample_ns) + 1
+    last = end // sample_ns
+    count = np.clip(last - first + 1, 0, None)
+    ticks = np.rint(own["t_ns"].to_numpy() / sample_ns).astype(np.int64)
+    at = np.searchsorted(first, ticks, side="right") - 1
+    inside = (at >= 0) & (ticks <= np.where(at >= 0, last[at] if len(last) else 0, -1))
+    busy = float(own["busy_ns"].to_numpy()[inside].sum())
+    return busy, float(count.sum() * sample_ns), int(count.sum())
+
+
+@MEASURES.of("fabric-quench-flat")
+def quench_flat(run: Observations) -> Measurement:
+    """How much a throttled stream's rate varies over the windows of a measured step."""
+    flows = run.of_pass("flows", QUENCH)
+    steps = run.of_pass("steps", QUENCH)
+    steps = steps[steps["send_rate"] >= PLATEAU - 1e-9]
+    variations: list[float] = []
+    for start, end in zip(steps["t_settled_ns"], steps["t_end_ns"], strict=True):
+        window_ns = max(run.bin_ns, (int(end) - int(start)) // FLAT_WINDOWS)
+        window_ns -= window_ns % run.bin_ns
+        for stream in run.streams["stream"]:
+            rates = rate_series(flows, str(stream), int(start), int(end), window_ns)
+            if rates.size < 2 or rates.mean() == 0:
+                raise MissingDataError("the measured steps are too short or a stream is silent")
+            variations.append(float(rates.std() / rates.mean()))
+    if not variations:
+        raise MissingDataError("the sweep has no send rate of 20 % or more")
+    return Measurement(
+        "fabric-quench-flat",
+        deviation=float(np.mean(variations)),
+        detail=f"Standard deviation over mean in {FLAT_WINDOWS} windows of a step, mean of all "
+        f"throttled streams; the worst stream has {max(variations):.1%}.",
+    )
+
+
+@MEASURES.of("fabric-lossless")
+def lossless(run: Observations) -> Measurement:
+    """Cells sent and neither received nor under way, in both modes."""
+    endpoints = run.tables["endpoints"]
+    cells = run.scenario.fabric.message_cells(run.scenario.workload.message_bytes)
+    lost, sent_all = 0.0, 0.0
+    for passing in run.scenario.passes:
+        own = endpoints[endpoints["pass"] == passing.name]
+        queued = run.counter(passing.name, LINE_CARDS, "queued_cells")
+        in_flight = run.counter(passing.name, LINE_CARDS, "in_flight")
+        if own.empty or queued is None or in_flight is None:
+            raise MissingDataError(f"pass {passing.name} has no counts of sent and received")
+        sent = float(own.loc[own["role"] == "send", "injected"].sum())
+        received = float(own.loc[own["role"] == "recv", "messages"].sum())
+        lost += abs(sent - received - (in_flight if queued else 0.0))
+        lost += float(own["missing"].sum() + own["corrupted"].sum() + own["duplicates"].sum())
+        sent_all += sent
+    overflow = sum(
+        sum(run.switch_counters(passing.name, "overflow_cells").values())
+        for passing in run.scenario.passes
+    )
+    return Measurement(
+        "fabric-lossless",
+        value=max(lost * cells, overflow),
+        detail=f"{sent_all:.0f} messages sent in {len(run.scenario.passes)} passes; switches had "
+        f"no room for {overflow:.0f} cells.",
+    )
+
+
+@MEASURES.of("fabric-no-tree-saturation")
+def no_tree_saturation(run: Observations) -> Measurement:
+    """No stopped link, and congestion only where streams compete for a port in their own right."""
+    stops = len(_quenches(run, QUENCH, "stop"))
+    quenched = _quenches(run, QUENCH, "quench")
+    if quenched.empty:
+        raise MissingDataError("nothing was quenched, so there was no hot-spot to grow")
+    sharing = run.links.groupby(["node", "port"])["vc"].nunique()
+    shared = pd.MultiIndex.from_frame(quenched[["node", "port"]]).isin(sharing[sharing > 1].index)
+    stray = 1 - float(shared.mean())
+    standing = _standing_cells(run)
+    threshold = run.scenario.fabric.vci_quench_cells
+    return Measurement(
+        "fabric-no-tree-saturation",
+        holds=stops == 0 and stray <= STRAY and standing < threshold,
+        detail=f"{stops} links stopped; {stray:.2%} of the quenches came from ports that one "
+        f"stream has to itself; before {run.switch}, congestion streams queue {standing:.0f} cells "
+        f"on average at most (a VCI is quenched at {threshold}).",
+    )
+
+
+def _standing_cells(run: Observations) -> float:
+    """Largest mean queue of a congestion VC at a switch other than the contended one."""
+    start, end = _plateau_start_ns(run, QUENCH), _end_ns(run, QUENCH)
+    queues = run.of_pass("queues", QUENCH)
+    switches = {switch for switch in queues["node"].unique() if str(switch).startswith("s")}
+    elsewhere = queues[
+        queues["vc"].isin(list(run.vcs_of(run.swept)))
+        & queues["node"].isin(switches - {run.switch})
+        & (queues["t_ns"] >= start)
+        & (queues["t_ns"] <= end)
+    ]
+    samples = (end - start) / 1e9 / run.scenario.timeline.sample_s
+    sums = elsewhere.groupby(["node", "vc"])["cells"].sum()
+    return float(sums.max()) / samples if len(sums) else 0.0
+
+
+@MEASURES.of("fabric-off-spread")
+def off_spread(run: Observations) -> Measurement:
+    """What is left of the used bandwidth, and whether other switches stopped links too."""
+    off = float(step_totals(plateau(run, LINK, None)).mean())
+    on = float(step_totals(plateau(run, QUENCH, None)).mean())
+    if on == 0:
+        raise MissingDataError("nothing was received with quench on")
+    stops = _quenches(run, LINK, "stop")[["node", "port"]].drop_duplicates()
+    links = run.links.drop_duplicates(["node", "port"])
+    stopped = stops.merge(links[["node", "port", "next"]], on=["node", "port"])
+    by_others = stopped[stopped["next"] != run.switch]
+    return Measurement(
+        "fabric-off-spread",
+        value=off / on,
+        baseline=on,
+        holds=not by_others.empty,
+        detail=f"{off:.0f} of {on:.0f} MByte/s; links were stopped by {stopped['next'].nunique()} "
+        f"switches, {by_others['next'].nunique()} of them other than {run.switch}.",
+    )
