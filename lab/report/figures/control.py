@@ -52,8 +52,7 @@ def control_figure(
         grid = _even_grid(bounds)
         _rates(figure, mine, grid, col)
         _strips(figure, mine, who[name], names, grid, col=col)
-        for row in (1, 2):
-            mark_steps(figure, mine_steps, row, col, labels=row == 1)
+    mark_steps(figure, [steps[steps["pass"] == name] for name, _ in passes], rows=2)
     _dress(figure)
     return figure
 

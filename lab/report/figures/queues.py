@@ -85,8 +85,7 @@ def queue_figure(
         ]
         labels = [f"{where} port {port}" for where, port in fullest]
         figure.add_trace(_heat(sampling.grid, labels, depth), row=3, col=col)
-        for row in (1, 2, 3):
-            mark_steps(figure, mine_steps, row, col, labels=row == 1)
+    mark_steps(figure, [steps[steps["pass"] == name] for name, _ in passes], rows=3)
     _dress(figure, node, len(passes))
     return figure
 

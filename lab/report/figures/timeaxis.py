@@ -1,6 +1,9 @@
-"""The steps of the send rate drawn on a time axis."""
+"""The steps of the send rate drawn on the time axes of a figure."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -10,35 +13,62 @@ from lab.report.palette import MUTED
 _LABELS = 9
 
 
-def mark_steps(figure: Figure, steps: pd.DataFrame, row: int, col: int, *, labels: bool) -> None:
-    """Draw where each step begins; with `labels`, write its send rate above the panel."""
-    ordered = steps.sort_values("t_start_ns")
-    begins = [value / 1e9 for value in ordered["t_start_ns"].astype(float)]
-    ends = [value / 1e9 for value in ordered["t_end_ns"].astype(float)]
-    rates = [100 * value for value in ordered["send_rate"].astype(float)]
-    axis = next(figure.select_xaxes(row=row, col=col))
-    suffix = axis.plotly_name.removeprefix("xaxis")
-    every = max(1, -(-len(rates) // _LABELS))
-    for index, (begin, end, rate) in enumerate(zip(begins, ends, rates, strict=True)):
-        figure.add_shape(
-            type="line",
-            xref=f"x{suffix}",
-            yref=f"y{suffix} domain",
-            x0=begin,
-            x1=begin,
-            y0=0,
-            y1=1,
-            line={"color": MUTED, "width": 0.7, "dash": "dot"},
-            opacity=0.6,
-        )
-        if labels and index % every == 0:
-            figure.add_annotation(
-                xref=f"x{suffix}",
-                yref=f"y{suffix} domain",
-                x=(begin + end) / 2,
-                y=1.0,
-                yanchor="bottom",
-                text=f"{rate:g}%",
-                showarrow=False,
-                font={"size": 10.5, "color": MUTED},
-            )
+def mark_steps(figure: Figure, columns: Sequence[pd.DataFrame], rows: int) -> None:
+    """Draw where each step begins in every panel, with its send rate above the top row.
+
+    Args:
+        figure: made of `rows` rows of panels, a column for each pass.
+        columns: the steps of each column's pass.
+        rows: rows of panels.
+    """
+    shapes: list[dict[str, Any]] = []
+    labels: list[dict[str, Any]] = []
+    for col, steps in enumerate(columns):
+        ordered = steps.sort_values("t_start_ns")
+        begins = [value / 1e9 for value in ordered["t_start_ns"].astype(float)]
+        ends = [value / 1e9 for value in ordered["t_end_ns"].astype(float)]
+        rates = [100 * value for value in ordered["send_rate"].astype(float)]
+        for row in range(rows):
+            suffix = _axis_suffix(row * len(columns) + col)
+            shapes += [_line(begin, suffix) for begin in begins]
+        every = max(1, -(-len(rates) // _LABELS))
+        labels += [
+            _label((begin + end) / 2, rate, _axis_suffix(col))
+            for begin, end, rate in list(zip(begins, ends, rates, strict=True))[::every]
+        ]
+    figure.update_layout(
+        shapes=[*figure.layout.shapes, *shapes],
+        annotations=[*figure.layout.annotations, *labels],
+    )
+
+
+def _axis_suffix(index: int) -> str:
+    """Plotly numbers the axes of panels row by row and leaves the first without a number."""
+    return "" if index == 0 else str(index + 1)
+
+
+def _line(at_s: float, suffix: str) -> dict[str, Any]:
+    return {
+        "type": "line",
+        "xref": f"x{suffix}",
+        "yref": f"y{suffix} domain",
+        "x0": at_s,
+        "x1": at_s,
+        "y0": 0,
+        "y1": 1,
+        "line": {"color": MUTED, "width": 0.7, "dash": "dot"},
+        "opacity": 0.6,
+    }
+
+
+def _label(at_s: float, rate: float, suffix: str) -> dict[str, Any]:
+    return {
+        "xref": f"x{suffix}",
+        "yref": f"y{suffix} domain",
+        "x": at_s,
+        "y": 1.0,
+        "yanchor": "bottom",
+        "text": f"{rate:g}%",
+        "showarrow": False,
+        "font": {"size": 10.5, "color": MUTED},
+    }
