@@ -78,22 +78,24 @@ class Inbox:
         ``handler(memory, position, descriptor)`` finds the data at ``position`` and may not
         keep references to it. Slots and buffers go back together after the last one.
         """
+        memory, slot_at, give_back = self._memory, self._ring.slot_at, self._free.write
         with self.lock:
-            first = self._tail
             count = min(self.pending(), limit)
+            first = tail = self._tail
             try:
-                for _ in range(count):
-                    slot = self._ring.slot_at(self._tail)
-                    fields: Descriptor = DESCRIPTOR.unpack_from(self._memory, slot)
-                    self._tail = (self._tail + 1) & MASK32
+                for tail in range(first + 1, first + 1 + count):
+                    slot = slot_at(tail - 1)
+                    fields: Descriptor = DESCRIPTOR.unpack_from(memory, slot)
                     if fields[3] & INLINE:
-                        handler(self._memory, slot + INLINE_AT, fields)
+                        handler(memory, slot + INLINE_AT, fields)
                         continue
-                    self._free.write(self._free_head, fields[2])
-                    self._free_head = (self._free_head + 1) & MASK32
-                    handler(self._memory, fields[2], fields)
+                    give_back(self._free_head, fields[2])
+                    self._free_head += 1
+                    handler(memory, fields[2], fields)
             finally:
-                if self._tail != first:
+                if tail != first:
+                    self._tail = tail & MASK32
+                    self._free_head &= MASK32
                     self._free.publish_head(self._free_head)
                     self._ring.publish_tail(self._tail)
         return count

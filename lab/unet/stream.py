@@ -33,7 +33,7 @@ if not __package__:  # started as a file: make relative imports work from this d
 from .bins import Bins
 from .endpoint import Endpoint
 from .errors import UNetError
-from .pacing import Pacer
+from .pacing import GREEDY, Pacer
 from .payload import CORRUPTED, Payload, SequenceCheck, stream_tag
 from .plan import Plan, PlanError, load_plan
 
@@ -95,14 +95,19 @@ def run_sender(stream: Stream) -> None:
     def fill(memory: mmap.mmap, position: int, i: int) -> None:
         stream.payload.fill(memory, position, endpoint.accepted + i)
 
-    while not stream.stopping and (now_ns := endpoint.virtual_now_ns()) < plan.end_ns:
+    over = False
+    while not stream.stopping and not over:
+        now_ns = endpoint.virtual_now_ns()
+        over = now_ns >= plan.end_ns  # then only what fell due since the last look is sent
         endpoint.reclaim()
         due = pacer.due(now_ns)
+        if over and due == GREEDY:
+            break
         sent = endpoint.send_many(plan.channel, plan.message_bytes, due, fill) if due else 0
         pacer.took(sent)
         if sent < due:
             _wait_for_room(stream, pacer)
-        else:
+        elif not over:
             stream.sleep_ns(max(poll_ns, pacer.next_ns() - now_ns))
     end_ns = plan.end_ns + plan.drain_ns
     while not stream.stopping and (left_ns := end_ns - endpoint.virtual_now_ns()) > 0:

@@ -80,7 +80,8 @@ class Upcalls:
     def _run(self) -> None:
         try:
             while not self._stopping:
-                self._sleeper.wish_received(self._at_least, self._or_after_us, self._threshold)
+                at_least = self._at_least or self._threshold
+                self._sleeper.wish_received(at_least, self._or_after_us, self._threshold)
                 if self._stopping or not self._due():
                     self._sleeper.poll(LONGEST_S)
                 self._sleeper.wish_received(0)
