@@ -1,6 +1,7 @@
 """Bringing the lab of a run up, opening its VCs, and taking it down again."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from lab.emulation import net
@@ -9,8 +10,11 @@ from lab.engine.faults import heal_all
 from lab.engine.progress import Event
 from lab.engine.run import UP_S, Run, read_owner
 from lab.errors import LabError
+from lab.results.files import write_json
 from lab.scenarios import FabricParams, vc_requests
 from lab.topology import load_topology
+
+VCS_FILE = "vcs.json"
 
 
 def standing_lab() -> LabState | None:
@@ -100,6 +104,7 @@ def start(run: Run) -> int:
     reporter.report("start", f"opening {len(requests)} VCs", 0.0)
     known = {vc.name for vc in state.vcs}
     opened = net.open_vcs(state, [request for request in requests if request.name not in known])
+    write_json(run.raw / VCS_FILE, [asdict(vc) for vc in load_state().vcs])
     reporter.report("start", f"{len(requests)} VCs are open", 1.0)
     return len(opened)
 

@@ -39,7 +39,7 @@ OPTIONS: dict[str, dict[str, Any]] = {"run_dir": RUN_DIR_OPTION}
 
 
 def _perform(module: AnsibleModule) -> Result:
-    from lab.engine.collect import collect
+    from lab.engine.evaluate import collect
 
     run = run_of(module)
     if module.check_mode:

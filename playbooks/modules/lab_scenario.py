@@ -83,7 +83,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 
 def _analyse(module: AnsibleModule) -> Result:
-    from lab.engine.analyse import analyse
+    from lab.engine.evaluate import analyse
 
     run = run_of(module)
     if module.check_mode:

@@ -1,0 +1,30 @@
+"""The last phases: tables out of the raw observations, then certificate, scorecard, report."""
+
+from lab.engine.run import Run
+from lab.results import collect as tables
+from lab.results.manifest import finish_manifest
+
+
+def collect(run: Run) -> dict[str, int]:
+    """Write the tables of a run; returns the rows of each."""
+    reporter = run.reporter()
+    reporter.report("collect", "writing tables", 0.0)
+    rows = tables.collect(run.dir, run.scenario)
+    reporter.report("collect", f"{sum(rows.values())} rows in {len(rows)} tables", 1.0)
+    return rows
+
+
+def analyse(run: Run) -> bool:
+    """Judge a collected run and write its report; returns whether its certificate is valid."""
+    from lab.analysis import analyse_run
+    from lab.report.page import write_report
+
+    reporter = run.reporter()
+    reporter.report("analyse", "judging", 0.0)
+    # The report tells how the run ended, so that is noted first.
+    finish_manifest(run.dir, ok=True)
+    valid = analyse_run(run.dir)
+    reporter.report("analyse", "writing the report", 0.4)
+    write_report(run.dir)
+    reporter.report("analyse", "done", 1.0)
+    return valid
