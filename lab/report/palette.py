@@ -24,7 +24,12 @@ SKY = "#3a8fc4"
 
 SERIES = (BLUE, VERMILION, GREEN, PINK, AMBER, SKY)
 
+_HEAT_LOW, _HEAT_MIDDLE, _HEAT_HIGH = "#bcd0e0", "#6fa3c7", "#2f6f9f"
+
 LIGHT_TO_DARK = {
+    _HEAT_LOW: "#2b4a61",
+    _HEAT_MIDDLE: "#3f7fa8",
+    _HEAT_HIGH: "#86c8f0",
     INK: "#e8eaed",
     MUTED: "#a3acb6",
     GRID: "#333a42",
@@ -54,9 +59,9 @@ def group_colours(groups: list[str]) -> dict[str, str]:
 
 HEAT = (
     (0.0, NODE),
-    (0.3, "#bcd0e0"),
-    (0.55, "#6fa3c7"),
-    (0.8, "#2f6f9f"),
+    (0.3, _HEAT_LOW),
+    (0.55, _HEAT_MIDDLE),
+    (0.8, _HEAT_HIGH),
     (1.0, VERMILION),
 )
-"""Empty, then deeper and deeper blue; the top end alone is vermilion."""
+"""Empty, then further and further from the page's ground; the top end alone is vermilion."""

@@ -94,8 +94,8 @@ def phases_table(progress: Sequence[Mapping[str, Any]]) -> str:
 def numbers_table(ports: pd.DataFrame) -> str:
     """The numbers behind the first figure: one row a mode and send rate, one column a port."""
     wide = ports.pivot_table(
-        index=["flow_control", "send_rate"], columns="port", values="mbyte_per_s", sort=True
-    )
+        index=["flow_control", "send_rate"], columns="port", values="mbyte_per_s"
+    ).sort_index(level="flow_control", key=lambda modes: modes != "quench", sort_remaining=False)
     rows = [
         (
             Cell(flow_control_name(str(mode))),
@@ -110,7 +110,7 @@ def numbers_table(ports: pd.DataFrame) -> str:
 
 def control_table(totals: pd.DataFrame) -> str:
     """How often each stream was quenched, or each link stopped."""
-    kinds = [column for column in totals.columns if column not in ("pass", "target")]
+    kinds = [kind for kind in ("quench", "unquench", "stop", "go") if kind in totals.columns]
     rows = [
         (Cell(str(row["pass"])), Cell(str(row["target"])), *(figure_of(int(row[k])) for k in kinds))
         for row in totals.to_dict("records")

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lab.paths import shown
-from lab.report.verdict import Banner, banner, failed_checks, number
+from lab.report.verdict import Banner, banner, broken_bound, failed_checks, number
 
 _STYLES = {
     "reproduced": "green",
@@ -67,11 +67,9 @@ def render_fidelity(fidelity: Mapping[str, Any]) -> RenderableType:
         f"Fidelity: not valid, {len(broken)} of {len(checks)} bounds broken", style="bold red"
     )
     for check in broken:
-        text.append(
-            f"\n  {check.get('name', '?')}: {number(check.get('value'))} "
-            f"(bound {number(check.get('bound'))})",
-            style="not bold red",
-        )
+        text.append(f"\n  {broken_bound(check)}", style="not bold red")
+        if check.get("why"):
+            text.append(f"\n    {check['why']}", style="not bold dim")
     return text
 
 

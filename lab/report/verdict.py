@@ -101,13 +101,17 @@ def _broken(fidelity: Mapping[str, Any]) -> str:
     broken = failed_checks(fidelity)
     if not broken:
         return "its certificate says so without naming a check"
-    told = [
-        f"{check.get('name', '?')} is {number(check.get('value'))}"
-        f" (bound {number(check.get('bound'))})"
-        for check in broken[:3]
-    ]
+    told = [broken_bound(check) for check in broken[:3]]
     more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
     return "because " + ", ".join(told) + more
+
+
+def broken_bound(check: Mapping[str, Any]) -> str:
+    """A check that failed, in words."""
+    name, value = check.get("name", "?"), check.get("value")
+    if value is None:
+        return f"{name} was not recorded (bound {number(check.get('bound'))})"
+    return f"{name} is {number(value)} (bound {number(check.get('bound'))})"
 
 
 def number(value: object) -> str:

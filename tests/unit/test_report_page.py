@@ -69,7 +69,10 @@ def test_size_stays_bounded_when_the_run_is_sampled_finely(tmp_path: Path):
 
 def test_a_run_with_broken_bounds_is_not_trustworthy(tmp_path: Path):
     text = text_of(write_report(report_run.write_run(tmp_path, valid=False)))
-    assert "Run not trustworthy: because line-card lateness p99.9 (us) is 7,300" in text
+    assert (
+        "Run not trustworthy: because line-card lateness p99.9 is 7,300 (bound &lt;= 5000 us)"
+        in text
+    )
     assert "claims reproduced" not in text
 
 

@@ -34,7 +34,10 @@ def test_fidelity():
     assert "valid, 2 of 2 bounds kept" in printed(render_fidelity(report_run.fidelity(valid=True)))
     text = printed(render_fidelity(report_run.fidelity(valid=False)))
     assert "1 of 2 bounds broken" in text
-    assert "line-card lateness p99.9 (us): 7,300 (bound 5,000)" in text
+    assert "line-card lateness p99.9 is 7,300 (bound <= 5000 us)" in text
+    assert "pass off: late" in text
+    never = {"valid": False, "checks": [{"name": "drops", "value": None, "bound": "<= 0"}]}
+    assert "drops was not recorded (bound <= 0)" in printed(render_fidelity(never))
     assert "no certificate" in printed(render_fidelity({}))
 
 

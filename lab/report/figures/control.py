@@ -70,7 +70,9 @@ def control_totals(quenches: pd.DataFrame, vcs: pd.DataFrame) -> pd.DataFrame:
     wide = table.groupby(["pass", "target", "kind"]).size().unstack(fill_value=0)
     wide["total"] = wide.sum(axis=1)
     ordered = wide.sort_values("total", ascending=False).drop(columns="total").reset_index()
-    return ordered.sort_values("pass", kind="stable").reset_index(drop=True)
+    as_run = {name: index for index, name in enumerate(quenches["pass"].unique())}
+    by_pass = ordered["pass"].map(as_run).sort_values(kind="stable").index
+    return ordered.loc[by_pass].reset_index(drop=True)
 
 
 def _target(quenches: pd.DataFrame, names: Mapping[int, str]) -> pd.Series:
