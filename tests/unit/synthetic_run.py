@@ -1,0 +1,342 @@
+"""A plausible run of switch-port-contention, computed instead of measured.
+
+Streams get what a fluid model gives them: below contention everything passes; above it the
+congestion streams share the contended port, and a background stream has what they leave of its
+input link (quench on) or falls to the rate of its congestion stream (quench off). Tests change
+the tables, or the knobs here, to provoke what they are about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lab.analysis import Certificate, analyse
+from lab.analysis.observations import Observations
+from lab.claims import Verdict
+from lab.located_yaml import apply_options, read, validate
+from lab.results.runs import RunDir, create_run
+from lab.results.tables import LATENESS_BUCKETS, SCHEMAS, conform, write_table
+from lab.scenarios.model import Pass, Scenario
+from lab.scenarios.plan import full_messages_per_s, steps, vc_requests
+from lab.signalling import Vc, open_vcs
+from lab.topology import load_topology
+
+SCENARIO = Path(__file__).resolve().parents[2] / "scenarios" / "switch-port-contention.yaml"
+SHORT = {
+    "timeline.settle_s": "0.005",
+    "timeline.measure_s": "0.03",
+    "timeline.drain_s": "0.005",
+    "timeline.sample_s": "0.0005",
+}
+CYCLE_NS = 4_000_000  # of a congestion stream: 1 ms on, 3 ms quenched
+ON_NS = 1_000_000
+
+Tables = dict[str, pd.DataFrame]
+
+
+def short_scenario(**options: str) -> Scenario:
+    """The scenario with a short timeline, so that its tables are small."""
+    document = read(SCENARIO)
+    apply_options(document, {**SHORT, **options})
+    return validate(Scenario, document)
+
+
+@dataclass(frozen=True)
+class Fluid:
+    """The rates of one pass, MByte/s, by send rate."""
+
+    scenario: Scenario
+    passing: Pass
+
+    @property
+    def full(self) -> float:
+        messages_per_s = full_messages_per_s(self.scenario)
+        return messages_per_s * self.scenario.workload.message_bytes / 1e6
+
+    def congestion(self, rate: float) -> float:
+        return min(rate, 1 / 7) * self.full
+
+    def background(self, rate: float) -> float:
+        if self.passing.flow_control == "link" and rate > 0.16:
+            return self.congestion(rate) * 1.02
+        return self.full - self.congestion(rate)
+
+
+@dataclass(frozen=True)
+class Synthetic:
+    """A scenario with its made-up tables."""
+
+    scenario: Scenario
+    tables: Tables
+
+    def observations(self) -> Observations:
+        return Observations(self.scenario, self.tables, cores=2)
+
+    def changed(self, **tables: pd.DataFrame) -> Synthetic:
+        return replace(self, tables={**self.tables, **tables})
+
+
+def synthetic(scenario: Scenario | None = None) -> Synthetic:
+    """A run in which everything goes as it should."""
+    scenario = scenario or short_scenario()
+    vcs = open_vcs(load_topology(scenario.topology), vc_requests(scenario), scenario.seed)
+    tables: dict[str, list[pd.DataFrame]] = {name: [] for name in SCHEMAS}
+    tables["vcs"].append(_vcs(vcs))
+    for passing in scenario.passes:
+        fluid = Fluid(scenario, passing)
+        flows = _flows(scenario, fluid)
+        made = {
+            "flows": flows,
+            "endpoints": _endpoints(scenario, flows),
+            "steps": _steps(scenario),
+            "queues": _queues(scenario, fluid, vcs),
+            "quenches": _quenches(scenario, fluid, vcs),
+            "links": _links(scenario, fluid, vcs),
+            "lateness": _lateness(scenario),
+            "machine": _machine(scenario),
+            "counters": _counters(scenario, flows),
+        }
+        for name, frame in made.items():
+            labels = {"pass": passing.name, "flow_control": passing.flow_control}
+            tables[name].append(frame.assign(**labels))
+    return Synthetic(
+        scenario,
+        {n: conform(n, pd.concat(frames, ignore_index=True)) for n, frames in tables.items()},
+    )
+
+
+def write_run(root: Path, run: Synthetic, *, at: datetime | None = None) -> RunDir:
+    """Put a synthetic run on disk, as if it had been collected."""
+    made = create_run(run.scenario, root=root, now=at or datetime.now(UTC))
+    for name, table in run.tables.items():
+        write_table(made.path, name, table)
+    made.finish(ok=True)
+    return made
+
+
+def analysed_run(
+    root: Path, run: Synthetic | None = None
+) -> tuple[RunDir, Certificate, Mapping[str, Verdict]]:
+    """A synthetic run on disk with its certificate and scorecard."""
+    made = write_run(root, run or synthetic())
+    certificate, verdicts = analyse(made.path)
+    return made, certificate, {verdict.claim: verdict for verdict in verdicts}
+
+
+def _sample_times(scenario: Scenario) -> np.ndarray:
+    sample_ns = round(scenario.timeline.sample_s * 1e9)
+    end_ns = steps(scenario)[-1].t_end_ns
+    return np.arange(sample_ns, end_ns + 1, sample_ns, dtype=np.int64)
+
+
+def _rate_at(scenario: Scenario, t_ns: np.ndarray) -> np.ndarray:
+    timeline = steps(scenario)
+    index = np.searchsorted([step.t_end_ns for step in timeline], t_ns, side="left")
+    return np.array([step.send_rate for step in timeline])[np.minimum(index, len(timeline) - 1)]
+
+
+def _flows(scenario: Scenario, fluid: Fluid) -> pd.DataFrame:
+    bin_ns = round(scenario.timeline.bin_s * 1e9)
+    size = scenario.workload.message_bytes
+    times = np.arange(0, steps(scenario)[-1].t_end_ns, bin_ns, dtype=np.int64)
+    rates = _rate_at(scenario, times + 1)
+    frames = []
+    for number, stream in enumerate(scenario.streams):
+        of = fluid.congestion if stream.group == "congestion" else fluid.background
+        per_bin = np.array([of(rate) for rate in rates]) * 1e6 * bin_ns / 1e9 / size
+        whole = np.floor(np.cumsum(per_bin) + number / 16)
+        messages = np.diff(whole, prepend=np.floor(number / 16)).astype(np.int64)
+        for role in ("send", "recv"):
+            frames.append(
+                pd.DataFrame(
+                    {
+                        "stream": stream.name,
+                        "group": stream.group,
+                        "role": role,
+                        "t_ns": times,
+                        "messages": messages,
+                        "bytes": messages * size,
+                        "latency_sum_ns": messages * 120_000,
+                    }
+                )
+            )
+    return pd.concat(frames, ignore_index=True)
+
+
+def _endpoints(scenario: Scenario, flows: pd.DataFrame) -> pd.DataFrame:
+    totals = flows.groupby(["stream", "role"])[["messages", "bytes"]].sum()
+    end_s = steps(scenario)[-1].t_end_ns / 1e9
+    rows = []
+    for number, stream in enumerate(scenario.streams):
+        for role, host in (("send", stream.source), ("recv", stream.to)):
+            messages, n_bytes = (int(x) for x in totals.loc[(stream.name, role)])
+            sends = role == "send"
+            rows.append(
+                {
+                    "stream": stream.name,
+                    "group": stream.group,
+                    "role": role,
+                    "host": host,
+                    "host_kind": scenario.host_kind(host),
+                    "pid": 1000 + 2 * number + sends,
+                    "messages": messages + (3 if sends else 0),
+                    "bytes": n_bytes,
+                    "injected": messages if sends else 0,
+                    "in_send_queue": 3 if sends else 0,
+                    "blocked_s": 0.95 * end_s if sends else 0.0,
+                    **dict.fromkeys(
+                        ("duplicates", "out_of_order", "corrupted", "missing", "drop_no_buffer"), 0
+                    ),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _steps(scenario: Scenario) -> pd.DataFrame:
+    rows = [vars(step) for step in steps(scenario)]
+    return pd.DataFrame(rows).rename(columns={"index": "step"})
+
+
+def _vcs(vcs: tuple[Vc, ...]) -> pd.DataFrame:
+    rows = [
+        {
+            "vc": vc.id,
+            "stream": vc.name,
+            "group": vc.group,
+            "src": vc.a,
+            "dst": vc.b,
+            "hop": number,
+            **vars(hop),
+        }
+        for vc in vcs
+        for number, hop in enumerate(vc.forward)
+    ]
+    return pd.DataFrame(rows)
+
+
+def _hop_before(vc: Vc, switch: str) -> tuple[str, int]:
+    index = next(i for i, hop in enumerate(vc.forward) if hop.node == switch)
+    return vc.forward[index - 1].node, vc.forward[index - 1].out_port
+
+
+def _queues(scenario: Scenario, fluid: Fluid, vcs: tuple[Vc, ...]) -> pd.DataFrame:
+    times = _sample_times(scenario)
+    rates = _rate_at(scenario, times)
+    switch, hot = scenario.observe.switch, scenario.observe.contended_port
+    quench = fluid.passing.flow_control == "quench"
+    depth = 480 if quench else 900
+    busy, loaded = times[rates > 1 / 7], times[rates > 0]
+    frames = []
+    for vc in vcs:
+        if vc.group == "congestion":
+            own = pd.DataFrame({"t_ns": busy, "node": switch, "port": hot, "cells": depth})
+        else:
+            node, port = _hop_before(vc, switch)
+            own = pd.DataFrame({"t_ns": loaded, "node": node, "port": port, "cells": depth})
+        frames.append(own.assign(vc=vc.id))
+    queues = pd.concat(frames, ignore_index=True)
+    totals = queues.groupby(["t_ns", "node", "port"])["cells"].sum().reset_index()
+    return pd.concat([queues, totals.assign(vc=0)], ignore_index=True)
+
+
+def _cycles(scenario: Scenario, vc: Vc) -> np.ndarray:
+    """Beginnings of the times in which a congestion stream sends, on the plateau."""
+    start = next(step.t_start_ns for step in steps(scenario) if step.send_rate > 1 / 7)
+    shift = vc.id * 40_000
+    return np.arange(start + shift, steps(scenario)[-1].t_end_ns - CYCLE_NS, CYCLE_NS)
+
+
+def _quenches(scenario: Scenario, fluid: Fluid, vcs: tuple[Vc, ...]) -> pd.DataFrame:
+    switch, hot = scenario.observe.switch, scenario.observe.contended_port
+    rows: list[tuple[int, str, int, int, str]] = []
+    for vc in vcs:
+        index = next(i for i, hop in enumerate(vc.forward) if hop.node == switch)
+        before = vc.forward[index - 1]
+        for begin in _cycles(scenario, vc):
+            if fluid.passing.flow_control == "link":
+                for hop in vc.forward[1:index]:
+                    rows.append((begin, hop.node, hop.out_port, 0, "stop"))
+                    rows.append((begin + ON_NS, hop.node, hop.out_port, 0, "go"))
+                continue
+            congested = vc.group == "congestion"
+            node, port = (switch, hot) if congested else (before.node, before.out_port)
+            rows.append((begin + ON_NS, node, port, vc.id, "quench"))
+            rows.append((begin + CYCLE_NS, node, port, vc.id, "unquench"))
+    frame = pd.DataFrame(rows, columns=["t_ns", "node", "port", "vc", "kind"])
+    return frame.sort_values("t_ns", kind="stable")
+
+
+def _links(scenario: Scenario, fluid: Fluid, vcs: tuple[Vc, ...]) -> pd.DataFrame:
+    """Every link that a VC uses, busy by its streams' rates; quenched sources stand still."""
+    sample_ns = round(scenario.timeline.sample_s * 1e9)
+    times = _sample_times(scenario)
+    rates = _rate_at(scenario, times)
+    loads: dict[tuple[str, int], np.ndarray] = {}
+    for vc in vcs:
+        of = fluid.congestion if vc.group == "congestion" else fluid.background
+        share = np.array([of(rate) for rate in rates]) / fluid.full
+        for hop in vc.forward[:-1]:
+            own = share
+            if hop.node == vc.a and vc.group == "congestion":
+                phase = (times - _cycles(scenario, vc)[0]) % CYCLE_NS
+                sends = (phase <= ON_NS) & (phase >= sample_ns)
+                own = np.where(rates > 1 / 7, np.where(sends, 0.57, 0.0), share)
+            key = (hop.node, max(hop.out_port, 0))
+            loads[key] = loads.get(key, np.zeros(len(times))) + own
+    frames = []
+    for (node, port), load in loads.items():
+        busy = np.minimum(load, 1.0) * sample_ns
+        cells = np.rint(busy / 424)
+        frame = pd.DataFrame(
+            {
+                "t_ns": times,
+                "node": node,
+                "port": port,
+                "frames": np.rint(cells / 43),
+                "cells": cells,
+                "busy_ns": np.rint(busy),
+                "control_cells": 0,
+                "wait_ns": 0,
+            }
+        )
+        frames.append(frame[frame["busy_ns"] > 0])
+    return pd.concat(frames, ignore_index=True)
+
+
+def _lateness(scenario: Scenario) -> pd.DataFrame:
+    counts = dict(zip(LATENESS_BUCKETS, (60, 30, 9, 1, 0, 0), strict=True))
+    return pd.DataFrame({"t_ns": _sample_times(scenario)}).assign(
+        ticks=100, mean_us=480.0, max_us=2400.0, **counts
+    )
+
+
+def _machine(scenario: Scenario) -> pd.DataFrame:
+    times = np.arange(0, steps(scenario)[-1].t_end_ns / 1e9, 0.2 / scenario.dilation)
+    used = {"ovs-vswitchd": 0.5, "linecards": 0.3, "endpoints": 0.2, "machine": 1.2, "steal": 0.0}
+    frames = [pd.DataFrame({"t_s": times, "what": what, "cpu": cpu}) for what, cpu in used.items()]
+    return pd.concat(frames, ignore_index=True)
+
+
+def _counters(scenario: Scenario, flows: pd.DataFrame) -> pd.DataFrame:
+    messages = int(flows.loc[flows["role"] == "send", "messages"].sum())
+    rows: list[tuple[str, str, float]] = []
+    for switch in load_topology(scenario.topology).switches:
+        rows += [(switch, "frames_in", messages), (switch, "frames_out", messages)]
+        rows += [(switch, "overflow_cells", 0), (f"ovs {switch}", "rx_dropped", 0)]
+        rows += [(f"ovs {switch}", name, 0) for name in ("tx_dropped", "rx_errors", "tx_errors")]
+    zero = ("rx_drops", "tx_refused", "unknown", "malformed", "no_frame", "overflow")
+    lost = tuple(f"series_lost_{name}" for name in ("queues", "events", "links", "lateness"))
+    rows += [("linecards", name, 0) for name in (*zero, *lost, "in_flight", "queued_cells")]
+    rows += [("line cards", "veth_rx_dropped", 0), ("line cards", "veth_tx_dropped", 0)]
+    rows += [("kernel", "softnet_dropped", 0)]
+    for host in scenario.hosts.containers:
+        rows += [(host, "nr_throttled", 0), (host, "throttled_s", 0)]
+    for stream in scenario.streams:
+        rows += [(f"endpoint {stream.name} {role}", "ended_early", 0) for role in ("send", "recv")]
+    return pd.DataFrame(rows, columns=["where", "name", "value"])
