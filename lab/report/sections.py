@@ -18,7 +18,7 @@ from lab.report.figures.throughput import load_figure, port_figure, stream_figur
 from lab.report.figures.wiring import wiring_figure
 from lab.report.measures import input_load, stream_throughput
 from lab.report.rundata import RunData
-from lab.report.verdict import banner
+from lab.report.verdict import banner, number
 from lab.topology import load_topology
 
 _PLACEHOLDER = '<div class="scroll" tabindex="0"><div class="plot" style="height:{height}px"></div>'
@@ -29,14 +29,14 @@ def head(run: RunData) -> str:
     verdict = banner(run.manifest, run.fidelity, run.scorecard)
     said = html.paragraph(verdict.detail) if verdict.detail else ""
     versions = run.manifest.get("versions", {})
-    dilation = info.told(run, "dilation")
+    dilation = number(run.manifest["dilation"]) if "dilation" in run.manifest else ""
     facts = [
         ("source", info.told(run, "source")),
         ("engine", info.told(run, "engine")),
         ("dilation", f"{dilation} (a virtual second took {dilation} s)" if dilation else ""),
         ("seed", info.told(run, "seed")),
-        ("started", info.told(run, "start").replace("T", " ")),
-        ("ended", info.told(run, "end").replace("T", " ")),
+        ("started", _moment(info.told(run, "start"))),
+        ("ended", _moment(info.told(run, "end"))),
         ("run", run.run_dir.name),
         ("versions", ", ".join(f"{key} {value}" for key, value in dict(versions).items())),
     ]
@@ -145,7 +145,7 @@ def control(run: RunData) -> str:
     return _figure(
         control_figure(table, vcs, steps, info.passes(run)),
         "Above: flow control events per virtual second. Below: whom they told to pause - a "
-        "stream by Source Quench, a port at the head of a link by a stop.",
+        "stream by Source Quench, the sending port of a link by a stop.",
     ) + html.folded("How often each was told", tables.control_table(control_totals(table, vcs)))
 
 
@@ -236,8 +236,8 @@ _INPUTS = ("fabric", "workload", "topology", "streams", "dilation", "seed", "tim
 Section = tuple[str, str, Callable[[RunData], str]]
 SECTIONS: Sequence[Section] = (
     ("reading", "How to read this", reading),
-    ("scorecard", "Scorecard", scorecard),
     ("throughput", "Figure 1. Throughput and send rate", throughput),
+    ("scorecard", "Scorecard", scorecard),
     ("queues", "Figure 2. Queues over time", queues),
     ("control", "Figure 3. Flow control over time", control),
     ("wiring", "Figure 4. The wiring and the streams", wiring),
@@ -245,6 +245,10 @@ SECTIONS: Sequence[Section] = (
     ("details", "The run in detail", details),
 )
 """Anchor, title and content of each section, in the order of the page."""
+
+
+def _moment(iso: str) -> str:
+    return iso.replace("T", " ").replace("+00:00", " UTC")
 
 
 def _figure(figure: Figure, caption: str) -> str:

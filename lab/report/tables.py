@@ -49,7 +49,7 @@ def fidelity_table(fidelity: Mapping[str, Any]) -> str:
             ),
             Cell(str(check.get("name", "?")), small=str(check.get("why") or "")),
             figure_of(check.get("value")),
-            figure_of(check.get("bound")),
+            Cell(number(check.get("bound"))),
         )
         for check in fidelity.get("checks", [])
     ]

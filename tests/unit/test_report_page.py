@@ -18,9 +18,9 @@ MAX_PAGE_BYTES = 12_000_000
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory):
-    run_dir = report_run.write_run(tmp_path_factory.mktemp("run"))
-    path = write_report(run_dir)
-    assert path == run_dir / "report.html"
+    run = report_run.write_run(tmp_path_factory.mktemp("run"))
+    path = write_report(run.path)
+    assert path == run.path / "report.html"
     return path
 
 
@@ -63,12 +63,12 @@ def test_page_is_self_contained_and_small(page: Path):
 
 
 def test_size_stays_bounded_when_the_run_is_sampled_finely(tmp_path: Path):
-    path = write_report(report_run.write_run(tmp_path, sample_ns=200_000))
+    path = write_report(report_run.write_run(tmp_path, sample_s=0.0001).path)
     assert path.stat().st_size < MAX_PAGE_BYTES
 
 
 def test_a_run_with_broken_bounds_is_not_trustworthy(tmp_path: Path):
-    text = text_of(write_report(report_run.write_run(tmp_path, valid=False)))
+    text = text_of(write_report(report_run.write_run(tmp_path, valid=False).path))
     assert (
         "Run not trustworthy: because line-card lateness p99.9 is 7,300 (bound &lt;= 5000 us)"
         in text
@@ -77,11 +77,9 @@ def test_a_run_with_broken_bounds_is_not_trustworthy(tmp_path: Path):
 
 
 def test_an_aborted_run_says_so_and_why(tmp_path: Path):
-    report_run.write_run(tmp_path)
-    manifest = json.loads((tmp_path / "manifest.json").read_text())
-    manifest["exit"] = {"ok": False, "message": "ovs-vswitchd died <here>"}
-    report_run.write_json(tmp_path / "manifest.json", manifest)
-    text = text_of(write_report(tmp_path))
+    run = report_run.write_run(tmp_path)
+    run.finish(ok=False, message="ovs-vswitchd died <here>")
+    text = text_of(write_report(run.path))
     assert "Partial run, not trustworthy: it ended early (ovs-vswitchd died &lt;here&gt;)." in text
 
 
@@ -114,11 +112,11 @@ def test_tables_may_be_empty_or_broken(tmp_path: Path, page: Path, fate: str, to
 
 
 def test_only_a_manifest_is_enough_for_a_page(tmp_path: Path):
-    report_run.write_run(tmp_path)
-    for path in tmp_path.iterdir():
-        if path.name != "manifest.json":
+    run = report_run.write_run(tmp_path)
+    for path in run.path.iterdir():
+        if path.is_file() and path.name != "manifest.json":
             path.unlink()
-    text = text_of(write_report(tmp_path))
+    text = text_of(write_report(run.path))
     assert "Run not trustworthy: it has no fidelity certificate." in text
     assert "fidelity.json is missing" in text
     assert "no claim was judged" in text

@@ -103,8 +103,12 @@ def _paths(vcs: pd.DataFrame, places: Mapping[str, tuple[float, float]]) -> list
         traces.append(
             trace(
                 "Scatter",
-                x=[places[str(node)][0] + aside for node in hops["node"]],
-                y=[layer + 0.12 * aside if layer else layer for layer in layers],
+                # At a host the path ends just below the host's disc, so that its end is seen.
+                x=[
+                    places[str(node)][0] + (aside if layer else 0.0)
+                    for node, layer in zip(hops["node"], layers, strict=True)
+                ],
+                y=[layer + 0.12 * aside if layer else -0.12 for layer in layers],
                 text=_hop_texts(hops, str(stream)),
                 hovertemplate="%{text}<extra></extra>",
                 mode="lines+markers",
@@ -112,7 +116,7 @@ def _paths(vcs: pd.DataFrame, places: Mapping[str, tuple[float, float]]) -> list
                 legendgroup=group,
                 showlegend=group not in shown,
                 line={"color": colours[group], "width": 1.7},
-                marker={"size": 5, "color": colours[group], "symbol": _symbols(len(hops))},
+                marker={"size": 6, "color": colours[group], "symbol": _symbols(len(hops))},
                 opacity=0.85,
             )
         )
