@@ -310,13 +310,13 @@ def _onset(figure: Figure) -> None:
         x=100 * ONSET_RATE,
         line={"color": MUTED, "width": 1.5, "dash": "dot"},
         annotation={
-            "text": "thesis, off: sets in at 15 %",
+            "text": "dotted: thesis, off, sets in at 15 %",
             "font": {"size": 12, "color": MUTED},
             "yanchor": "top",
             "xanchor": "left",
-            "y": 0.62,
+            "y": 0.5,
             "yref": "paper",
-            "xshift": 4,
+            "xshift": 26,
         },
     )
 
