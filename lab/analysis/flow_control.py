@@ -103,6 +103,8 @@ def _sent_while_stopped(
     source = str(path["node"].iloc[0])
     links = run.of_pass("links", QUENCH)
     own = links[links["node"] == source].sort_values("t_ns")
+    if own.empty:
+        raise MissingDataError(f"what {source} put on its link was not recorded")
     ordered = events.sort_values("t_ns")
     stops = ordered.loc[ordered["kind"] == "quench", "t_ns"].to_numpy()
     starts = ordered.loc[ordered["kind"] == "unquench", "t_ns"].to_numpy()

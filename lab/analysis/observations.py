@@ -111,6 +111,8 @@ class Observations:
             MissingDataError: no such pass, step or stream was measured.
         """
         name = self.pass_named(flow_control)
+        if self.of_pass("flows", flow_control).empty:
+            raise MissingDataError(f"pass {name!r} has no record of what was received")
         frame = self.throughput
         chosen = frame[
             (frame["pass"] == name)
@@ -136,7 +138,10 @@ class Observations:
 
     def stream_maximum(self, flow_control: str = QUENCH) -> float:
         """Mean throughput of the background streams while nothing disturbs them, MByte/s."""
-        return float(self.cells(flow_control, self.steady, at_most=0.0)["mbyte_per_s"].mean())
+        mean = float(self.cells(flow_control, self.steady, at_most=0.0)["mbyte_per_s"].mean())
+        if mean == 0:
+            raise MissingDataError("the undisturbed streams received nothing")
+        return mean
 
     def vcs_of(self, group: str) -> dict[int, str]:
         """VC -> stream of a group; ``MissingDataError`` when the table of routes is empty."""

@@ -247,9 +247,9 @@ def _queues(scenario: Scenario, fluid: Fluid, vcs: tuple[Vc, ...]) -> pd.DataFra
 
 def _cycles(scenario: Scenario, vc: Vc) -> np.ndarray:
     """Beginnings of the times in which a congestion stream sends, on the plateau."""
-    start = next(step.t_start_ns for step in steps(scenario) if step.send_rate > 1 / 7)
-    shift = vc.id * 40_000
-    return np.arange(start + shift, steps(scenario)[-1].t_end_ns - CYCLE_NS, CYCLE_NS)
+    end = steps(scenario)[-1].t_end_ns
+    start = next((step.t_start_ns for step in steps(scenario) if step.send_rate > 1 / 7), end)
+    return np.arange(start + vc.id * 40_000, end - CYCLE_NS, CYCLE_NS)
 
 
 def _quenches(scenario: Scenario, fluid: Fluid, vcs: tuple[Vc, ...]) -> pd.DataFrame:
@@ -284,7 +284,7 @@ def _links(scenario: Scenario, fluid: Fluid, vcs: tuple[Vc, ...]) -> pd.DataFram
         for hop in vc.forward[:-1]:
             own = share
             if hop.node == vc.a and vc.group == "congestion":
-                phase = (times - _cycles(scenario, vc)[0]) % CYCLE_NS
+                phase = (times - _cycles(scenario, vc)[:1].sum()) % CYCLE_NS
                 sends = (phase <= ON_NS) & (phase >= sample_ns)
                 own = np.where(rates > 1 / 7, np.where(sends, 0.57, 0.0), share)
             key = (hop.node, max(hop.out_port, 0))

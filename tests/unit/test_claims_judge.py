@@ -43,17 +43,15 @@ def test_within_the_tolerance_is_reproduced_and_beyond_deviates(
     assert outcome(of, value=value * (1 - tolerance - 0.01)) == "deviates"
 
 
-@given(numbers, numbers, st.floats(min_value=0.01, max_value=100))
+@given(numbers, st.integers(1, 10**6), st.floats(min_value=0.01, max_value=100))
 def test_a_ratio_does_not_depend_on_the_speed_of_the_machine(
-    value: float, baseline: float, speed: float
+    value: float, baseline: int, speed: float
 ):
-    of = claim(
-        kind="ratio", value=value, unit="us", baseline=f"{baseline:.6f} us raw", tolerance=0.05
-    )
-    assert outcome(of, value=value * speed, baseline=baseline * speed) in (
-        {"reproduced"} if baseline > 0.01 else {"reproduced", "deviates"}
-    )
-    assert outcome(of, value=value * speed * 1.2, baseline=baseline * speed) == "deviates"
+    of = claim(kind="ratio", value=value, unit="us", baseline=f"{baseline} us raw", tolerance=0.05)
+    assert outcome(of, value=value * speed, baseline=baseline * speed) == "reproduced"
+    # The comparison itself allows for rounding, which matters for ratios near nothing only.
+    if value / baseline > 1e-6:
+        assert outcome(of, value=value * speed * 1.2, baseline=baseline * speed) == "deviates"
 
 
 def test_a_ratio_of_the_text_is_judged_against_its_own_baseline():
