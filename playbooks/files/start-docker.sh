@@ -7,6 +7,11 @@ log=/var/log/dockerd.log
 
 runs() { timeout 10 /usr/bin/docker version --format '{{.Server.Version}}' >/dev/null 2>&1; }
 
+# A daemon outlives its starter: it must not keep open (and locked) what that had open.
+without_inherited_files() {
+    python3 -c 'import os, sys; os.closerange(3, 65536); os.execvp(sys.argv[1], sys.argv[1:])' "$@"
+}
+
 if runs; then
     echo running
     exit
@@ -16,7 +21,7 @@ if [ -d /run/systemd/system ]; then
 else
     # Where nothing mounted the control groups at boot, the engine cannot start.
     grep -q ' /sys/fs/cgroup' /proc/self/mounts || mount -t cgroup2 cgroup2 /sys/fs/cgroup
-    setsid dockerd </dev/null >>"$log" 2>&1 &
+    without_inherited_files setsid dockerd </dev/null >>"$log" 2>&1 &
 fi
 tries=0
 until runs; do

@@ -11,6 +11,11 @@ runs() {
         ovs-appctl --timeout=3 -t ovs-vswitchd version >/dev/null 2>&1
 }
 
+# A daemon outlives its starter: it must not keep open (and locked) what that had open.
+without_inherited_files() {
+    python3 -c 'import os, sys; os.closerange(3, 65536); os.execvp(sys.argv[1], sys.argv[1:])' "$@"
+}
+
 if runs; then
     echo running
     exit
@@ -19,10 +24,10 @@ fi
 
 if [ -d /run/systemd/system ]; then
     systemctl start openvswitch-switch
-elif ! "$scripts/ovs-ctl" start --system-id=random >&2; then
+elif ! without_inherited_files "$scripts/ovs-ctl" start --system-id=random >&2; then
     # ovs-ctl insists on the kernel's datapath module; the lab's user datapath needs none.
-    "$scripts/ovs-ctl" start --system-id=random --no-ovs-vswitchd >&2
-    ovs-vswitchd unix:/run/openvswitch/db.sock -vconsole:emer -vsyslog:err -vfile:info \
+    without_inherited_files "$scripts/ovs-ctl" start --system-id=random --no-ovs-vswitchd >&2
+    without_inherited_files ovs-vswitchd unix:/run/openvswitch/db.sock -vconsole:emer -vsyslog:err -vfile:info \
         --log-file --pidfile --detach --monitor >&2
 fi
 tries=0
