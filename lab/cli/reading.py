@@ -8,8 +8,6 @@ import typer
 from lab.cli.output import note, print_json, print_table
 from lab.errors import LabError
 
-VERDICTS = ("reproduced", "deviates", "unknown", "reported", "input")
-
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Overrides = Annotated[
     list[str],
@@ -129,7 +127,7 @@ def _newest_verdicts() -> list[dict[str, Any]]:
     path = RESULTS / "scorecard.json"
     if not path.is_file():
         return []
-    rows: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    rows: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["claims"]
     return rows
 
 
@@ -179,7 +177,7 @@ def scorecard(
     import json
 
     if run == "all":
-        rows = _newest_verdicts()
+        rows = [row for row in _newest_verdicts() if row["run"] is not None]
     else:
         path = _find_run(run) / "scorecard.json"
         if not path.is_file():
@@ -201,7 +199,7 @@ def claims(
     ] = None,
     verdict: Annotated[
         str | None,
-        typer.Option(help="Only claims with this newest verdict; `none` for those never tested."),
+        typer.Option(help="Only claims with this newest verdict, such as deviates or untested."),
     ] = None,
     json_output: Json = False,
 ) -> None:
@@ -216,10 +214,15 @@ def claims(
       lab claims --system fabric --verdict deviates
     """
     from lab.claims import SYSTEMS, load_registry
+    from lab.results.scorecard import NOT_TESTED, VERDICTS
 
     if system is not None and system not in SYSTEMS:
         raise LabError(
             f"there is no system {system!r}", remedy=f"choose one of {', '.join(SYSTEMS)}"
+        )
+    if verdict is not None and verdict not in VERDICTS:
+        raise LabError(
+            f"there is no verdict {verdict!r}", remedy=f"choose one of {', '.join(VERDICTS)}"
         )
     verdicts = {str(row["claim"]): str(row["verdict"]) for row in _newest_verdicts()}
     rows = [
@@ -231,27 +234,18 @@ def claims(
             "expected": claim.expected_text,
             "source": claim.source,
             "claim": claim.claim,
-            "verdict": verdicts.get(claim.id),
+            "verdict": verdicts.get(claim.id, NOT_TESTED),
         }
         for claim in load_registry()
         if system is None or claim.system == system
     ]
     if verdict is not None:
-        known = {*verdicts.values(), *VERDICTS, "none"}
-        if verdict not in known:
-            raise LabError(
-                f"there is no verdict {verdict!r}",
-                remedy=f"choose one of {', '.join(sorted(known))}",
-            )
-        rows = [row for row in rows if (row["verdict"] or "none") == verdict]
+        rows = [row for row in rows if row["verdict"] == verdict]
     if json_output:
         print_json(rows)
         return
     print_table(
         ("id", "kind", "role", "expected", "verdict"),
-        [
-            (row["id"], row["kind"], row["role"], row["expected"], row["verdict"] or "-")
-            for row in rows
-        ],
+        [(row["id"], row["kind"], row["role"], row["expected"], row["verdict"]) for row in rows],
     )
     note(f"{len(rows)} claims")

@@ -1,8 +1,10 @@
 """The last phases: tables out of the raw observations, then certificate, scorecard, report."""
 
 from lab.engine.run import Run
+from lab.paths import RESULTS
 from lab.results import collect as tables
 from lab.results.manifest import finish_manifest
+from lab.results.scorecard import update_scorecard
 
 
 def collect(run: Run) -> dict[str, int]:
@@ -16,15 +18,17 @@ def collect(run: Run) -> dict[str, int]:
 
 def analyse(run: Run) -> bool:
     """Judge a collected run and write its report; returns whether its certificate is valid."""
-    from lab.analysis import analyse_run
+    from lab import analysis
     from lab.report.page import write_report
 
     reporter = run.reporter()
     reporter.report("analyse", "judging", 0.0)
     # The report tells how the run ended, so that is noted first.
     finish_manifest(run.dir, ok=True)
-    valid = analyse_run(run.dir)
+    certificate, _ = analysis.analyse(run.dir)
+    if run.dir.parent.parent == RESULTS:
+        update_scorecard()
     reporter.report("analyse", "writing the report", 0.4)
     write_report(run.dir)
     reporter.report("analyse", "done", 1.0)
-    return valid
+    return certificate.valid

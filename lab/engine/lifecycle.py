@@ -46,7 +46,14 @@ def clear_the_way() -> bool:
             f"a lab stands on this machine already ({state.lab_id}, made {whose})",
             remedy="remove it with `lab down`",
         )
-    return net.down().removed_anything
+    report = net.down()
+    if report.left:
+        things = ", ".join(left.what for left in report.left)
+        raise LabError(
+            f"an earlier lab cannot be removed completely: {things}",
+            remedy=report.left[0].remedy,
+        )
+    return report.removed_anything
 
 
 def up(run: Run) -> LabState:

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from engine_fakes import SHORT, lab_state, short_run, sleeper
 
+from lab.emulation.cleanup import DownReport
 from lab.engine import lifecycle, playbook, prepare
 from lab.engine.inventory import inventory
 from lab.engine.playbook import Failure, ansible_environment, command
@@ -120,12 +121,9 @@ def test_the_first_cause_of_a_failure_is_told(tmp_path: Path) -> None:
 def test_only_an_abandoned_lab_is_cleared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     removed = []
 
-    class Report:
-        removed_anything = True
-
-    def down() -> Report:
+    def down() -> DownReport:
         removed.append(True)
-        return Report()
+        return DownReport(removed={"bridge": 1})
 
     monkeypatch.setattr(lifecycle.net, "down", down)
     run = short_run(tmp_path)
