@@ -7,6 +7,7 @@ from lab.emulation import ovs
 from lab.emulation.ovs import InstalledFlow
 from lab.emulation.state import LabState
 from lab.signalling import Hop, Vc
+from lab.signalling.flows import DATA_CLASS, QUENCH_CLASS
 from lab.topology import load_topology
 
 
@@ -14,29 +15,31 @@ from lab.topology import load_topology
 class TracedHop:
     """One hop as signalling planned it and as the switch has it.
 
-    ``installed`` is None at the two hosts, which have no flow entry; ``packets`` counts the
-    frames that the entry has matched since it was installed.
+    ``installed`` is None at the two hosts, which have no flow entry. ``packets`` counts the
+    data frames that the hop has forwarded since it was installed, ``quench_cells`` the others
+    (Open vSwitch brings its counts up to date about once in half a second).
     """
 
     direction: str
     hop: Hop
     installed: bool | None
-    packets: int
+    packets: int = 0
+    quench_cells: int = 0
     problem: str = ""
 
 
 @dataclass(frozen=True)
 class ListedVc:
-    """A circuit in the list: its ends, its switches, and how much of it is installed."""
+    """A circuit in the list, and how many of its hops at switches are installed."""
 
     vc: Vc
-    entries_expected: int
-    entries_installed: int
+    hops_expected: int
+    hops_installed: int
 
     @property
     def whole(self) -> bool:
-        """Whether every entry is where it belongs."""
-        return self.entries_expected == self.entries_installed
+        """Whether every hop is installed as planned."""
+        return self.hops_expected == self.hops_installed
 
 
 def compare(vc: Vc, flows: dict[str, list[InstalledFlow]]) -> list[TracedHop]:
@@ -50,19 +53,27 @@ def compare(vc: Vc, flows: dict[str, list[InstalledFlow]]) -> list[TracedHop]:
 
 def _traced(vc: Vc, direction: str, hop: Hop, flows: list[InstalledFlow] | None) -> TracedHop:
     if flows is None:
-        return TracedHop(direction, hop, None, 0)
-    at_input = [f for f in flows if (f.in_port, f.in_label) == (hop.in_port, hop.in_label)]
-    if not at_input:
-        return TracedHop(
-            direction, hop, False, 0, f"{hop.node} has no entry for this port and label"
-        )
-    flow = at_input[0]
+        return TracedHop(direction, hop, None)
+    at_input = {
+        flow.traffic_class: flow
+        for flow in flows
+        if (flow.in_port, flow.in_label) == (hop.in_port, hop.in_label)
+    }
+    found = [at_input.get(DATA_CLASS), at_input.get(QUENCH_CLASS)]
+    packets, quench_cells = (flow.packets if flow else 0 for flow in found)
+    problems = [problem for flow in found if (problem := _problem(vc, hop, flow))]
+    problem = "; ".join(dict.fromkeys(problems))
+    return TracedHop(direction, hop, not problems, packets, quench_cells, problem)
+
+
+def _problem(vc: Vc, hop: Hop, flow: InstalledFlow | None) -> str:
+    if flow is None:
+        return f"{hop.node} has no entry for this port and label"
     if flow.vc_id != vc.id:
-        return TracedHop(direction, hop, False, 0, f"the entry belongs to circuit {flow.vc_id}")
+        return f"the entry belongs to circuit {flow.vc_id}"
     if (flow.out_port, flow.out_label) != (hop.out_port, hop.out_label):
-        problem = f"the entry sends to port {flow.out_port} with label {flow.out_label}"
-        return TracedHop(direction, hop, False, flow.packets, problem)
-    return TracedHop(direction, hop, True, flow.packets)
+        return f"the entry sends to port {flow.out_port} with label {flow.out_label}"
+    return ""
 
 
 def _switches_of(vcs: Iterable[Vc]) -> set[str]:
@@ -70,7 +81,7 @@ def _switches_of(vcs: Iterable[Vc]) -> set[str]:
 
 
 def list_vcs(state: LabState) -> list[ListedVc]:
-    """Return all open circuits with how many of their entries the switches have."""
+    """Return all open circuits with how many of their hops the switches have."""
     flows = ovs.installed_flows(_switches_of(state.vcs))
     listed: list[ListedVc] = []
     for vc in state.vcs:

@@ -18,7 +18,8 @@ from lab.emulation.ovs import OvsUnreachableError
 from lab.emulation.state import CURRENT, machine_lock
 from lab.errors import LabError
 
-_SETTLE_S = 3.0
+_SETTLE_S = 1.5
+_ROUNDS = 3
 _LOCK_WAIT_S = 2.0
 
 
@@ -107,7 +108,13 @@ def inventory() -> Inventory:
     found = Inventory()
     _find_bridges(found)
     _find_containers(found)
-    found.interfaces = [Thing("veth", link.name, lab) for link, lab in veth.labelled_links()]
+    # A bridge's own interface counts when it is all that is left of the bridge.
+    bridges = {thing.name for thing in found.bridges}
+    found.interfaces = [
+        Thing("veth" if link.kind == "veth" else "tap", link.name, lab)
+        for link, lab in veth.labelled_links()
+        if link.name not in bridges
+    ]
     lab_id = veth.netns_lab()
     if lab_id:
         found.namespaces = [Thing("namespace", CARDS_NETNS, lab_id)]
@@ -159,14 +166,23 @@ def remove(lab_id: str | None = None) -> DownReport:
     """Do the work of :func:`down`; the caller holds the machine lock."""
     started = time.monotonic()
     rcu.restore()
-    before = inventory()
-    targets = before.lab_ids if lab_id is None else before.lab_ids & {lab_id}
     report = DownReport()
-    if targets:
+    removed: set[Thing] = set()
+    for _ in range(_ROUNDS):
+        before = inventory()
+        targets = before.lab_ids if lab_id is None else before.lab_ids & {lab_id}
+        if not targets:
+            break
         failures = _remove_all(before, targets)
         after = _settled(targets)
-        report.removed = _difference(before, after, targets)
+        removed |= {thing for thing in before.things if thing.lab_id in targets}
+        removed -= set(after.things)
         report.left = _leftovers(after, targets, failures)
+        # What a killed builder had asked of a daemon may come to be while it is removed.
+        if not report.left or after.unreachable:
+            break
+    for thing in removed:
+        report.removed[thing.kind] = report.removed.get(thing.kind, 0) + 1
     report.duration_s = time.monotonic() - started
     return report
 
@@ -196,7 +212,7 @@ def _remove_all(before: Inventory, targets: Collection[str]) -> list[LabError]:
                 lambda: ovs.remove_bridges(bridges),
             ):
                 pool.submit(attempt, step)
-        attempt(lambda: veth.remove_links(targets))
+        attempt(lambda: veth.remove_links(targets, bridges))
         if any(thing.lab_id in targets for thing in before.namespaces):
             attempt(veth.remove_netns)
         # A container's processes bear the label too; a paused one dies only with its container.
@@ -225,15 +241,6 @@ def _settled(targets: Collection[str]) -> Inventory:
         if not waiting or time.monotonic() > deadline:
             return after
         time.sleep(0.05)
-
-
-def _difference(before: Inventory, after: Inventory, targets: Collection[str]) -> dict[str, int]:
-    left = set(after.things)
-    removed: dict[str, int] = {}
-    for thing in before.things:
-        if thing.lab_id in targets and thing not in left:
-            removed[thing.kind] = removed.get(thing.kind, 0) + 1
-    return removed
 
 
 def _leftovers(

@@ -5,6 +5,7 @@ Clean-up removes what bears a label of the form ``lab-1a2b3c`` and nothing else:
 ========== =================================================================
 bridge     ``external_ids:lab=<lab_id>`` in Open vSwitch's database
 veth       interface group made from the id (from birth), alias ``lab:<lab_id>``
+tap        alias ``lab:<lab_id>``: the interface that Open vSwitch makes for a bridge
 namespace  alias ``lab:<lab_id>`` of its loopback interface
 container  Docker label ``lab=<lab_id>``
 process    ``LAB_ID=<lab_id>`` in its environment, inherited by its children

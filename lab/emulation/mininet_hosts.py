@@ -76,7 +76,7 @@ def _read_pids(reader: int, count: int) -> list[int]:
 
 
 def _host_state(pid: int) -> HostState:
-    name = environment_of(pid)["LAB_HOST"]
+    name = _name_of(pid)
     netns = Path(f"/proc/{pid}/ns/net")
     with inside(netns):
         loopback_up()
@@ -88,3 +88,13 @@ def _host_state(pid: int) -> HostState:
         container_id=None,
         uid=0,
     )
+
+
+def _name_of(pid: int) -> str:
+    """Read a holder's host; its environment is empty for an instant while ``sleep`` begins."""
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    while (name := environment_of(pid).get("LAB_HOST")) is None:
+        if time.monotonic() > deadline or not Path(f"/proc/{pid}").exists():
+            raise LabError(f"the process {pid} that holds a host ended as soon as it was started")
+        time.sleep(0.001)
+    return name

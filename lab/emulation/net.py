@@ -203,15 +203,19 @@ def _build(
     veth.create_pairs(state.lab_id, pairs)
     on_progress(f"making {len(topology.switches)} switches and {len(hosts)} hosts", 0.2)
     in_docker = [host for host in hosts if host in containers]
-    # Containers first: starting a thread is only safe for the namespaces of the main thread.
     with ThreadPoolExecutor(2) as pool:
-        switches = pool.submit(ovs.create_bridges, topology, state.lab_id)
+        switches = pool.submit(_build_switches, topology, state.lab_id)
         boxed = pool.submit(docker_hosts.start, state.lab_id, in_docker)
         started = mininet_hosts.start(state.lab_id, [h for h in hosts if h not in containers])
         switches.result()
         started |= boxed.result()
     state.hosts = {host: started[host] for host in hosts}
     save_state(state)
+
+
+def _build_switches(topology: Topology, lab_id: str) -> None:
+    ovs.create_bridges(topology, lab_id)
+    veth.label_taps(lab_id, [bridge_name(switch) for switch in topology.switches])
 
 
 def _make_host_dir(lab_id: str, host: str, boxed: bool) -> None:
@@ -289,7 +293,12 @@ def _enter(host: HostState, argv: Sequence[str]) -> list[str]:
 
 
 def _check_alive(host: HostState) -> None:
-    if not Path(f"/proc/{host.pid}").exists():
+    try:
+        # A number that was given to another process leads into another namespace.
+        alive = Path(f"/proc/{host.pid}/ns/net").stat().st_ino == host.netns_inode
+    except OSError:
+        alive = False
+    if not alive:
         raise LabError(f"host {host.name} is dead", remedy="`lab down`, then build the lab again")
 
 

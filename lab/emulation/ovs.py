@@ -6,6 +6,7 @@ an error message and not a wait.
 """
 
 import json
+import os
 import re
 import subprocess
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -13,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.emulation.labels import KEY, bridge_name, is_lab_id, switch_interface
+from lab.emulation.labels import ENV_LAB_ID, KEY, bridge_name, is_lab_id, switch_interface
 from lab.errors import LabError
 from lab.topology import Topology
 
@@ -39,6 +40,7 @@ class InstalledFlow:
     in_label: int
     out_port: int
     out_label: int
+    traffic_class: int
     packets: int
 
 
@@ -60,11 +62,22 @@ def database_alive() -> bool:
     return True
 
 
-def _vsctl(arguments: Sequence[str], *, timeout_s: int = _TIMEOUT_S, wait: bool = True) -> str:
+def _vsctl(
+    arguments: Sequence[str],
+    *,
+    timeout_s: int = _TIMEOUT_S,
+    wait: bool = True,
+    lab_id: str | None = None,
+) -> str:
     command = ["ovs-vsctl", f"--timeout={timeout_s}", *([] if wait else ["--no-wait"]), *arguments]
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=timeout_s + 2
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout_s + 2,
+            env={**os.environ, ENV_LAB_ID: lab_id} if lab_id else None,
         )
     except FileNotFoundError:
         raise OvsUnreachableError("Open vSwitch is not installed", remedy="`make setup`") from None
@@ -91,7 +104,8 @@ def create_bridges(topology: Topology, lab_id: str) -> None:
             port = switch_interface(switch, ref.port)
             arguments += ["--", "add-port", bridge, port]
             arguments += ["--", "set", "Interface", port, f"ofport_request={ref.port}"]
-    _vsctl(arguments)
+    # Labelled, because it outlives a builder that is killed and would go on building.
+    _vsctl(arguments, lab_id=lab_id)
     _check_ports(topology)
 
 
@@ -150,8 +164,8 @@ def bridge_names() -> set[str]:
 def remove_bridges(bridges: Collection[str]) -> None:
     """Remove bridges in one transaction.
 
-    With the switch daemon dead the database is changed all the same; the daemon's interfaces
-    died with it. OvsUnreachableError when the daemon lives and does not follow in time.
+    With the switch daemon dead the database is changed all the same, and the interfaces of
+    the bridges stay behind. OvsUnreachableError when the daemon lives and does not follow in time.
     """
     if not bridges:
         return
@@ -199,7 +213,8 @@ def change_flows(lines_by_switch: Mapping[str, Sequence[str]]) -> None:
 
 _FLOW = re.compile(
     r"cookie=(?P<cookie>0x[0-9a-f]+).*?n_packets=(?P<packets>\d+).*?in_port=\"?(?P<in_port>\d+)\"?"
-    r",mpls_label=(?P<in_label>\d+).* actions=(?:set_field:(?P<out_label>\d+)->mpls_label,)?"
+    r",mpls_label=(?P<in_label>\d+),mpls_tc=(?P<traffic_class>\d)"
+    r".* actions=(?:set_field:(?P<out_label>\d+)->mpls_label,)?"
     r"output:\"?(?P<out_port>\d+)\"?"
 )
 
@@ -215,6 +230,7 @@ def parse_flow(line: str) -> InstalledFlow | None:
         in_label=int(match["in_label"]),
         out_port=int(match["out_port"]),
         out_label=int(match["out_label"] or match["in_label"]),
+        traffic_class=int(match["traffic_class"]),
         packets=int(match["packets"]),
     )
 

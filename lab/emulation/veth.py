@@ -114,26 +114,46 @@ def _bring_up(route: RouteSocket, names: Sequence[str], attributes: bytes) -> No
     netlink.check(route.request(messages), names, "bringing up")
 
 
+def label_taps(lab_id: str, bridges: Sequence[str]) -> None:
+    """Label the interface that Open vSwitch made for each bridge.
+
+    It is persistent: it outlives the switch daemon when that is killed.
+    """
+    alias = netlink.text(netlink.IFLA_IFALIAS, alias_of(lab_id))
+    with RouteSocket() as route:
+        index = {link.name: link.index for link in route.links()}
+        messages = [
+            netlink.link_message(netlink.RTM_NEWLINK, alias, index=index[name]) for name in bridges
+        ]
+        netlink.check(route.request(messages), bridges, "labelling")
+
+
 def lab_of_link(link: LinkInfo) -> str | None:
     """Return the lab that an interface belongs to, None for an interface that is not ours."""
-    if link.kind != "veth":
+    if link.kind not in {"veth", "tun"}:
         return None
-    return lab_of_alias(link.alias) or (
-        lab_of_group(link.group) if link.name.startswith("lab-") else None
-    )
+    born_ours = link.kind == "veth" and link.name.startswith("lab-")
+    return lab_of_alias(link.alias) or (lab_of_group(link.group) if born_ours else None)
 
 
 def labelled_links() -> list[tuple[LinkInfo, str]]:
-    """Return the veths of the root namespace that are ours, each with its lab."""
+    """Return the interfaces of the root namespace that are ours, each with its lab."""
     with RouteSocket() as route:
         return [(link, lab) for link in route.links() if (lab := lab_of_link(link))]
 
 
-def remove_links(lab_ids: Collection[str]) -> None:
-    """Remove the veths of some labs, each lab's in one go where nothing else is in its group."""
+def remove_links(lab_ids: Collection[str], bridges: Collection[str]) -> None:
+    """Remove the interfaces of some labs, and what a dead switch daemon left of ``bridges``.
+
+    A lab's veths go in one request where nothing of others has joined their group.
+    """
     with RouteSocket() as route:
         every = route.links()
-        ours = [link for link in every if lab_of_link(link) in lab_ids]
+        ours = [
+            link
+            for link in every
+            if lab_of_link(link) in lab_ids or (link.kind == "tun" and link.name in bridges)
+        ]
         for lab_id in lab_ids:
             group = group_of(lab_id)
             members = [link for link in every if link.group == group]
@@ -141,11 +161,10 @@ def remove_links(lab_ids: Collection[str]) -> None:
                 attributes = netlink.number(netlink.IFLA_GROUP, group)
                 if route.request([netlink.link_message(netlink.RTM_DELLINK, attributes)]) == [0]:
                     ours = [link for link in ours if link.group != group]
-        gone = {0, errno.ENODEV}
         deaths = [netlink.link_message(netlink.RTM_DELLINK, b"", index=link.index) for link in ours]
         for link, code in zip(ours, route.request(deaths), strict=True):
-            if code not in gone:
-                netlink.check([code], [link.name], "removing veth")
+            if code not in {0, errno.ENODEV}:
+                netlink.check([code], [link.name], "removing")
 
 
 def netns_lab() -> str | None:

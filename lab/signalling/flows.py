@@ -1,8 +1,12 @@
 """A circuit as OpenFlow entries: at each switch ``in_port, label -> new label, out port``.
 
-Setting the label field alone leaves the traffic class (which tells quench cells from data)
-and the TTL as they are. The cookie is the circuit's id, so that a circuit can be found and
-removed in a switch without knowing its labels.
+Each hop has one entry for data and one for quench cells, told apart by the traffic class.
+That is not for counting alone. Setting the label leaves the class as it is, but Open
+vSwitch's user datapath rewrites the whole label word from a cached flow, and the cache tells
+frames apart only by what the entries match: with one entry for both, quench cells that follow
+data would come out as data. The TTL is rewritten in the same way, which is harmless, because
+all our frames bear the same. The cookie is the circuit's id, so that a circuit can be found
+and removed in a switch without knowing its labels.
 """
 
 from collections.abc import Iterable
@@ -10,22 +14,25 @@ from collections.abc import Iterable
 from lab.signalling.vc import Hop, Vc
 
 PRIORITY = 100
+DATA_CLASS = 0
+QUENCH_CLASS = 7
 
 
-def flow_entry(vc_id: int, hop: Hop) -> str:
-    """Return the entry of one switch, in the syntax of ``ovs-ofctl``."""
-    return (
+def hop_entries(vc_id: int, hop: Hop) -> list[str]:
+    """Return the entries of one hop of one direction, in the syntax of ``ovs-ofctl``."""
+    return [
         f"cookie={vc_id:#x},priority={PRIORITY},in_port={hop.in_port},mpls,"
-        f"mpls_label={hop.in_label},"
+        f"mpls_label={hop.in_label},mpls_tc={traffic_class},"
         f"actions=set_field:{hop.out_label}->mpls_label,output:{hop.out_port}"
-    )
+        for traffic_class in (DATA_CLASS, QUENCH_CLASS)
+    ]
 
 
 def flow_entries(vc: Vc) -> dict[str, list[str]]:
     """Return the entries of both directions, by switch."""
     entries: dict[str, list[str]] = {}
     for hop in (*vc.forward[1:-1], *vc.reverse[1:-1]):
-        entries.setdefault(hop.node, []).append(flow_entry(vc.id, hop))
+        entries.setdefault(hop.node, []).extend(hop_entries(vc.id, hop))
     return entries
 
 

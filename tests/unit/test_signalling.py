@@ -1,5 +1,6 @@
 """Routes, labels and flow entries: what must hold for any set of circuits."""
 
+import itertools
 import random
 import re
 from collections import Counter
@@ -24,8 +25,9 @@ from lab.signalling import (
 from lab.topology import HOST_PORT, PortRef, load_topology
 
 TREE = load_topology("fat_tree")
+Ends = list[tuple[str, str]]
 FLOW = re.compile(
-    r"cookie=(0x[0-9a-f]+),priority=\d+,in_port=(\d+),mpls,mpls_label=(\d+),"
+    r"cookie=(0x[0-9a-f]+),priority=\d+,in_port=(\d+),mpls,mpls_label=(\d+),mpls_tc=([07]),"
     r"actions=set_field:(\d+)->mpls_label,output:(\d+)"
 )
 
@@ -38,12 +40,16 @@ pairs = st.lists(
 )
 
 
-def circuits(ends, seed) -> tuple[Vc, ...]:
+def draw(seed: int) -> random.Random:
+    return random.Random(seed)  # noqa: S311 - repeatable, not secret
+
+
+def circuits(ends: Ends, seed: int) -> tuple[Vc, ...]:
     requests = [VcRequest(f"v{i}", "g", a, b) for i, (a, b) in enumerate(ends)]
     return open_vcs(TREE, requests, seed)
 
 
-def climbs_then_descends(path) -> bool:
+def climbs_then_descends(path: tuple[str, ...]) -> bool:
     layers = [TREE.layer[node] for node in path]
     top = layers.index(max(layers))
     return layers[: top + 1] == sorted(set(layers[: top + 1])) and layers[top:] == sorted(
@@ -53,7 +59,7 @@ def climbs_then_descends(path) -> bool:
 
 @settings(max_examples=60, deadline=None)
 @given(pairs, st.integers(0, 2**32))
-def test_paths_are_shortest_and_up_down_and_wired(ends, seed):
+def test_paths_are_shortest_and_up_down_and_wired(ends: Ends, seed: int):
     graph = TREE.graph()
     for vc, (a, b) in zip(circuits(ends, seed), ends, strict=True):
         assert vc.path[0] == a
@@ -71,7 +77,7 @@ def test_paths_are_shortest_and_up_down_and_wired(ends, seed):
 
 @settings(max_examples=60, deadline=None)
 @given(pairs, st.integers(0, 2**32))
-def test_no_two_circuits_share_a_label_of_a_directed_link(ends, seed):
+def test_no_two_circuits_share_a_label_of_a_directed_link(ends: Ends, seed: int):
     used = Counter(
         (hop.node, hop.out_port, hop.out_label)
         for vc in circuits(ends, seed)
@@ -84,22 +90,24 @@ def test_no_two_circuits_share_a_label_of_a_directed_link(ends, seed):
 
 @settings(max_examples=40, deadline=None)
 @given(pairs, st.integers(0, 2**32))
-def test_following_the_entries_leads_to_the_other_host(ends, seed):
+def test_following_the_entries_leads_to_the_other_host(ends: Ends, seed: int):
     vcs = circuits(ends, seed)
-    tables: dict[str, dict[tuple[int, int], tuple[int, int, int]]] = {}
+    tables: dict[str, dict[tuple[int, int, int], tuple[int, int, int]]] = {}
     for switch, lines in entries_by_switch(vcs).items():
         for line in lines:
             match = FLOW.fullmatch(line)
             assert match, line
-            cookie, in_port, in_label, out_label, out_port = (int(g, 0) for g in match.groups())
+            numbers = (int(group, 0) for group in match.groups())
+            cookie, in_port, in_label, traffic_class, out_label, out_port = numbers
             table = tables.setdefault(switch, {})
-            assert (in_port, in_label) not in table
-            table[in_port, in_label] = (cookie, out_label, out_port)
+            assert (in_port, in_label, traffic_class) not in table
+            table[in_port, in_label, traffic_class] = (cookie, out_label, out_port)
     for vc in vcs:
-        for chain, start, end in ((vc.forward, vc.a, vc.b), (vc.reverse, vc.b, vc.a)):
+        ways = ((vc.forward, vc.a, vc.b), (vc.reverse, vc.b, vc.a))
+        for (chain, start, end), traffic_class in itertools.product(ways, (0, 7)):
             at, label = TREE.peer(PortRef(start, HOST_PORT)), chain[0].out_label
             for _ in range(10):
-                cookie, label, out_port = tables[at.node][at.port, label]
+                cookie, label, out_port = tables[at.node][at.port, label, traffic_class]
                 assert cookie == vc.id
                 at = TREE.peer(PortRef(at.node, out_port))
                 if at.node not in tables:
@@ -110,7 +118,7 @@ def test_following_the_entries_leads_to_the_other_host(ends, seed):
 
 @settings(max_examples=25, deadline=None)
 @given(pairs, st.integers(0, 2**32))
-def test_no_cycle_of_buffers(ends, seed):
+def test_no_cycle_of_buffers(ends: Ends, seed: int):
     """A circuit that holds a buffer of one link and waits for the next: no waiting in a ring."""
     waits = nx.DiGraph()
     for vc in circuits(ends, seed):
@@ -121,7 +129,7 @@ def test_no_cycle_of_buffers(ends, seed):
 
 
 def test_all_equal_paths_are_drawn():
-    rng = random.Random(1)
+    rng = draw(1)
     drawn = Counter(route(TREE, "n1", "n64", None, rng) for _ in range(3200))
     assert len(drawn) == 4 * 4 * 2
     assert min(drawn.values()) > 50
@@ -140,7 +148,7 @@ def test_a_circuit_more_leaves_the_paths_of_the_others():
 
 
 def test_pinned_paths():
-    rng = random.Random(0)
+    rng = draw(0)
     full = ("s2", "s20", "s40", "s19", "s3")
     assert route(TREE, "n5", "n9", full, rng) == ("n5", *full, "n9")
     assert route(TREE, "n5", "n33", ["s40"], rng)[3] == "s40"
@@ -162,9 +170,11 @@ def test_pinned_paths():
         ("n1", "n2", ("s40",), "pass a switch twice"),
     ],
 )
-def test_impossible_paths_name_the_offending_pair(a, b, via, message):
+def test_impossible_paths_name_the_offending_pair(
+    a: str, b: str, via: tuple[str, ...], message: str
+):
     with pytest.raises(LabError, match=message):
-        route(TREE, a, b, via, random.Random(0))
+        route(TREE, a, b, via, draw(0))
 
 
 def test_ids_and_labels_beside_standing_circuits():
@@ -183,16 +193,16 @@ def test_entries_of_one_circuit():
     (vc,) = open_vcs(TREE, [VcRequest("one", "g", "n1", "n2")], 1)
     assert flow_entries(vc) == {
         "s1": [
-            "cookie=0x1,priority=100,in_port=1,mpls,mpls_label=16,"
-            "actions=set_field:16->mpls_label,output:2",
-            "cookie=0x1,priority=100,in_port=2,mpls,mpls_label=16,"
-            "actions=set_field:16->mpls_label,output:1",
+            f"cookie=0x1,priority=100,in_port={in_port},mpls,mpls_label=16,mpls_tc={tc},"
+            f"actions=set_field:16->mpls_label,output:{out_port}"
+            for in_port, out_port in ((1, 2), (2, 1))
+            for tc in (0, 7)
         ]
     }
 
 
 @given(st.lists(st.booleans(), max_size=200))
-def test_freed_labels_come_back(plan):
+def test_freed_labels_come_back(plan: list[bool]):
     labels, ref, held = LabelSpace(), PortRef("s1", 1), []
     for take in plan:
         if take or not held:

@@ -26,7 +26,7 @@ def tree() -> Topology:
     return load_topology("fat_tree")
 
 
-def test_counts_and_degrees(tree):
+def test_counts_and_degrees(tree: Topology):
     assert len(tree.switches) == 40
     assert len(tree.hosts) == 64
     assert len(tree.links) == 64 + 64 + 64
@@ -37,7 +37,7 @@ def test_counts_and_degrees(tree):
     assert [sum(1 for s in tree.switches if tree.layer[s] == n) for n in (1, 2, 3)] == [16, 16, 8]
 
 
-def test_peers_are_symmetric(tree):
+def test_peers_are_symmetric(tree: Topology):
     for node in (*tree.switches, *tree.hosts):
         for ref in tree.ports(node):
             assert tree.peer(tree.peer(ref)) == ref
@@ -45,7 +45,7 @@ def test_peers_are_symmetric(tree):
             assert Link(ref, tree.peer(ref)) in tree.links_of(node)
 
 
-def test_at_most_five_switches_between_two_nodes(tree):
+def test_at_most_five_switches_between_two_nodes(tree: Topology):
     graph = tree.graph()
     between = {
         len(path) - 2
@@ -56,7 +56,7 @@ def test_at_most_five_switches_between_two_nodes(tree):
     assert between == {1, 3, 5}
 
 
-def test_leaves_carry_their_nodes(tree):
+def test_leaves_carry_their_nodes(tree: Topology):
     for leaf in range(1, 17):
         for port in range(1, 5):
             assert tree.peer(PortRef(f"s{leaf}", port)) == PortRef(f"n{4 * (leaf - 1) + port}", 0)
@@ -64,7 +64,7 @@ def test_leaves_carry_their_nodes(tree):
     assert tree.neighbours("n18") == ("s5",)
 
 
-def test_leaves_and_middles_of_a_pod(tree):
+def test_leaves_and_middles_of_a_pod(tree: Topology):
     for pod in PODS:
         for place in range(1, 5):
             leaf = 4 * (pod - 1) + place
@@ -75,7 +75,7 @@ def test_leaves_and_middles_of_a_pod(tree):
     assert "s21" in tree.neighbours("s5")
 
 
-def test_middles_and_cores(tree):
+def test_middles_and_cores(tree: Topology):
     for pod in PODS:
         for a in range(1, 5):
             cores = range(33, 37) if a in {1, 2} else range(37, 41)
@@ -85,7 +85,7 @@ def test_middles_and_cores(tree):
                 assert tree.peer(PortRef(middle, 5 + u)) == PortRef(f"s{core}", core_port)
 
 
-def test_the_placements_of_the_experiments(tree):
+def test_the_placements_of_the_experiments(tree: Topology):
     # Slow host: ports of core 34, out of port 1 to middle 17; port 2 belongs to pod 1 too.
     assert tree.peer(PortRef("s34", 1)).node == "s17"
     assert tree.peer(PortRef("s34", 2)).node == "s18"
@@ -94,7 +94,7 @@ def test_the_placements_of_the_experiments(tree):
     assert tree.peer(PortRef("s36", 3)).node == "s21"
 
 
-def test_names_of_ports(tree):
+def test_names_of_ports(tree: Topology):
     assert tree.port_to("s1", "s17") == 5
     assert tree.port_to("n1", "s1") == 0
     with pytest.raises(LabError, match="s1 and s2 are not linked"):
@@ -133,7 +133,7 @@ PLAIN = {
         ({"hosts": ["s1"]}, "used twice"),
     ],
 )
-def test_wrong_wiring_is_refused(change, message):
+def test_wrong_wiring_is_refused(change: dict[str, object], message: str):
     with pytest.raises(LabError, match=message):
         from_description(PLAIN | change)
 
@@ -158,7 +158,7 @@ def test_the_file_needs_nothing_but_python():
 @pytest.mark.skipif(
     not Path("/usr/lib/python3/dist-packages/mininet").exists(), reason="Mininet is not installed"
 )
-def test_mininet_reads_the_same_wiring(tree):
+def test_mininet_reads_the_same_wiring(tree: Topology):
     code = (
         f"import sys; sys.path.insert(0, {str(TOPOLOGY_DIR)!r}); import fat_tree;"
         "t = fat_tree.topos['fat_tree']();"
