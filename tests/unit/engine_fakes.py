@@ -21,6 +21,7 @@ SHORT = {
     "timeline.settle_s": "0.01",
     "timeline.measure_s": "0.01",
     "timeline.drain_s": "0.01",
+    "timeline.sample_s": "0.0005",
     "dilation": "10",
 }
 
