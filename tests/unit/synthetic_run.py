@@ -162,7 +162,7 @@ def _flows(scenario: Scenario, fluid: Fluid) -> pd.DataFrame:
                         "t_ns": times,
                         "messages": messages,
                         "bytes": messages * size,
-                        "latency_sum_ns": messages * 120_000,
+                        "latency_sum_ns": messages * 400_000,
                     }
                 )
             )
