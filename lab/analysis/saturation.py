@@ -101,7 +101,8 @@ def max_hops(run: Observations) -> Measurement:
     return Measurement(
         "fabric-max-hops",
         value=float(lengths.max()),
-        detail=f"The {len(lengths)} routes cross {lengths.min()} to {lengths.max()} switches.",
+        detail=f"Longest of {len(lengths)} routes through the core; the shortest crosses "
+        f"{lengths.min()}.",
     )
 
 

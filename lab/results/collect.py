@@ -109,8 +109,19 @@ def _endpoint_files(raw: Path, scenario: Scenario, passing: Pass) -> list[Mappin
         for end in ("a", "b"):
             path = raw / f"{passing.name}-{stream.name}.{end}.out.json"
             if path.is_file():
-                outs.append(_mapping(path))
+                outs.append(_endpoint_file(path))
     return outs
+
+
+def _endpoint_file(path: Path) -> Mapping[str, Any]:
+    out = _mapping(path)
+    known = {"pass", "flow_control", "host_kind"}
+    lacking = [
+        key for key in (*SCHEMAS["endpoints"], "bins") if key not in out and key not in known
+    ]
+    if lacking:
+        raise LabError(f"{shown(path)} is no endpoint's result: it lacks {', '.join(lacking)}")
+    return out
 
 
 def _endpoints(

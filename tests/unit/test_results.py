@@ -202,6 +202,13 @@ def test_a_broken_raw_file_is_named(tmp_path: Path):
         collect(tmp_path, short_scenario())
 
 
+def test_an_endpoints_result_must_be_whole(tmp_path: Path):
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "on-bg2.a.out.json").write_text('{"stream": "bg2"}')
+    with pytest.raises(LabError, match="is no endpoint's result: it lacks group, role"):
+        collect(tmp_path, short_scenario())
+
+
 # -- scorecards --------------------------------------------------------------------------
 
 
