@@ -10,11 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-import networkx as nx
+from typing import TYPE_CHECKING, Any
 
 from lab.errors import LabError
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 TOPOLOGY_DIR = Path(__file__).resolve().parent.parent / "topologies"
 
@@ -147,6 +148,8 @@ class Topology:
 
     def graph(self) -> "nx.Graph[str]":
         """Return a new networkx graph with ``layer`` and ``kind`` on nodes, ``ports`` on edges."""
+        import networkx as nx  # takes longer to load than all else that a command needs
+
         graph: nx.Graph[str] = nx.Graph(name=self.name)
         for kind, nodes in (("switch", self.switches), ("host", self.hosts)):
             for node in nodes:
