@@ -15,18 +15,17 @@ from lab.analysis.probes import (
     Probe,
     counters_sum,
     cpu_p95,
+    delay_p99_us,
     endpoint_faults,
     endpoint_losses,
     endpoints_complete,
     greedy_blocked,
     idle,
-    lateness_p99_us,
     ovs_balance,
     ovs_ports,
     paced_shortfall,
     series_lost,
     steal,
-    switch_delay_us,
     throttled,
     window_gaps,
 )
@@ -129,7 +128,7 @@ CHECKS: tuple[Check, ...] = (
         "figures of a window are means; a hole of 5 % can shift them by no more",
     ),
     Check(
-        "linecards-lateness", lateness_p99_us, 50, "us virtual",
+        "linecards-lateness", delay_p99_us("late", "lateness"), 50, "us virtual",
         "late frames lengthen the quench round trip; 50 us is 118 cells on a link, a third of "
         "the distance between quench and unquench",
     ),
@@ -164,7 +163,7 @@ CHECKS: tuple[Check, ...] = (
     # Not its CPU time: the main thread of Open vSwitch polls all ports at each of its turns, so it
     # is nearly always busy, and takes more frames a turn when there are more.
     Check(
-        "switch-delay", switch_delay_us, 120, "us virtual",
+        "switch-delay", delay_p99_us("crossing", "crossing times"), 50, "us virtual",
         "near its capacity Open vSwitch is slow before it drops; with six such crossings between "
         "a switch and the source that it quenches, a queue still ends below input_stop_cells",
     ),

@@ -85,19 +85,29 @@ def window_gaps(observations: Observations, pass_name: str) -> tuple[float, str]
     return worst, "largest part of a measuring window without a sample"
 
 
-def lateness_p99_us(observations: Observations, pass_name: str) -> tuple[float, str]:
-    """99th percentile of the lateness of frames, virtual us (upper end of its bucket)."""
-    rows = _rows(observations, "lateness", pass_name)
-    counts = rows[list(LATENESS_BUCKETS)].sum().to_numpy(dtype=np.float64)
-    if counts.sum() == 0:
-        raise MissingDataError("the line cards recorded no lateness")
-    bucket = int(np.searchsorted(np.cumsum(counts), 0.99 * counts.sum()))
-    real_us = _BUCKET_LIMITS_US[bucket]
-    mean_us = float(np.average(rows["mean_us"], weights=rows["ticks"]))
-    return (
-        real_us / observations.scenario.dilation,
-        f"99 % of frames within {real_us:g} us of real time, mean {mean_us:.0f} us",
-    )
+def delay_p99_us(what: str, told: str) -> Probe:
+    """99th percentile of a delay of the emulation, virtual us (upper end of its bucket).
+
+    Args:
+        what: which, as in the lateness table: "late" or "crossing".
+        told: how the certificate speaks of it.
+    """
+
+    def probe(observations: Observations, pass_name: str) -> tuple[float, str]:
+        rows = _rows(observations, "lateness", pass_name)
+        rows = rows[rows["what"] == what]
+        counts = rows[list(LATENESS_BUCKETS)].sum().to_numpy(dtype=np.float64)
+        if counts.sum() == 0:
+            raise MissingDataError(f"the line cards recorded nothing of {told}")
+        bucket = int(np.searchsorted(np.cumsum(counts), 0.99 * counts.sum()))
+        real_us = _BUCKET_LIMITS_US[bucket]
+        mean_us = float(np.average(rows["mean_us"], weights=rows["frames"]))
+        return (
+            real_us / observations.scenario.dilation,
+            f"99 % of frames within {real_us:g} us of real time, mean {mean_us:.0f} us",
+        )
+
+    return probe
 
 
 def ovs_balance(observations: Observations, pass_name: str) -> tuple[float, str]:
@@ -126,35 +136,6 @@ def ovs_ports(observations: Observations, pass_name: str) -> tuple[float, str]:
     if found.empty:
         raise MissingDataError("the counters of the switches' ports were not recorded")
     return float(found["value"].sum()), "dropped by or faulty at ports of Open vSwitch"
-
-
-def switch_delay_us(observations: Observations, pass_name: str) -> tuple[float, str]:
-    """What a crossing of a real switch adds to the modelled latency, where nothing queues."""
-    fabric, group = observations.scenario.fabric, observations.steady
-    service_ns = fabric.service_time_ns(observations.scenario.workload.message_bytes)
-    steps = _rows(observations, "steps", pass_name)
-    flows = _rows(observations, "flows", pass_name)
-    arrived = flows[(flows["role"] == "recv") & (flows["group"] == group)]
-    inside = pd.Series(data=False, index=arrived.index)
-    for step in steps[steps["send_rate"] == 0].itertuples(index=False):
-        start, end = int(str(step.t_settled_ns)), int(str(step.t_end_ns))
-        inside |= (arrived["t_ns"] >= start) & (arrived["t_ns"] < end)
-    messages = float(arrived.loc[inside, "messages"].sum())
-    vcs = observations.tables["vcs"]
-    if not messages or vcs.empty:
-        raise MissingDataError("no messages were received while nothing was congested")
-    mean_ns = float(arrived.loc[inside, "latency_sum_ns"].sum()) / messages
-    switches = float(vcs[vcs["group"] == group].groupby("vc").size().mean()) - 2
-    modelled_ns = (
-        (switches + 1) * (service_ns + fabric.propagation_ns)
-        + switches * fabric.switch_latency_ns
-        + (fabric.adapter_window_frames - 1) * service_ns
-    )
-    value = (mean_ns - modelled_ns) / switches / 1e3
-    return value, (
-        f"undisturbed messages took {mean_ns / 1e3:.0f} us instead of {modelled_ns / 1e3:.0f} "
-        f"over {switches:g} switches"
-    )
 
 
 def series_lost(observations: Observations, pass_name: str) -> tuple[float, str]:

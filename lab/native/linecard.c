@@ -20,12 +20,6 @@
 #define GIVE_UP_NS 200000000
 #define SERIES_ROWS (16ll << 20)
 
-static int64_t clock_ns(clockid_t which) {
-    struct timespec t;
-    clock_gettime(which, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 static int64_t to_virtual(const lc *l, int64_t mono_ns) {
     return (int64_t)floor((double)(mono_ns - l->epoch_ns) / l->o.dilation);
 }
@@ -63,7 +57,7 @@ lc *lc_new(const fab_params *params, const lc_options *o) {
         lc_free(l);
         return 0;
     }
-    l->epoch_ns = clock_ns(CLOCK_MONOTONIC);
+    l->epoch_ns = lc_clock_ns(CLOCK_MONOTONIC);
     l->announced = 1;
     return l;
 }
@@ -251,7 +245,8 @@ static void receive_all(lc *l, int64_t mono_ns, int64_t realtime_ns) {
     int ifindex;
     int64_t stamp;
     while ((data = wire_next(l->wire, &bytes, &ifindex, &stamp))) {
-        int64_t t = to_virtual(l, mono_ns - (realtime_ns - stamp));
+        l->stamp_ns = mono_ns - (realtime_ns - stamp); /* the ring's clock is the calendar's */
+        int64_t t = to_virtual(l, l->stamp_ns);
         if (t > l->now_ns) t = l->now_ns;
         handle_events(l, t);
         lc_receive(l, data, bytes, ifindex);
@@ -303,7 +298,7 @@ static int64_t next_batch(const lc *l, int64_t now, int64_t wake_deadline) {
 }
 
 static int batch(lc *l, int64_t *sleep_to, int *control) {
-    int64_t mono = clock_ns(CLOCK_MONOTONIC), realtime = clock_ns(CLOCK_REALTIME);
+    int64_t mono = lc_clock_ns(CLOCK_MONOTONIC), realtime = lc_clock_ns(CLOCK_REALTIME);
     l->now_ns = to_virtual(l, mono);
     l->stats.batches++;
     receive_all(l, mono, realtime);
@@ -334,7 +329,7 @@ int lc_run(lc *l, int control_fd) {
         struct epoll_event ready; /* only to wait: the next batch looks at what is ready */
         l->stats.idle_waits++;
         if (epoll_wait(l->epoll, &ready, 1, -1) < 0 && errno != EINTR) return -errno;
-        l->heard_ns = clock_ns(CLOCK_MONOTONIC);
+        l->heard_ns = lc_clock_ns(CLOCK_MONOTONIC);
     }
 }
 
@@ -367,9 +362,9 @@ int lc_pass(lc *l, int32_t flow_control, int64_t epoch_ns, int64_t sample_ns) {
     memset(l->sampled, 0, l->o.max_ports * sizeof *l->sampled);
     for (int i = 0; i < LC_SERIES; i++) l->series[i].rows = l->series[i].lost = 0;
     l->late = (lateness_row){0};
-    l->late_sum_us = 0;
+    l->late_sum_us = l->cross_sum_us = 0;
     l->epoch_ns = epoch_ns;
-    l->now_ns = l->at_ns = to_virtual(l, clock_ns(CLOCK_MONOTONIC));
+    l->now_ns = l->at_ns = to_virtual(l, lc_clock_ns(CLOCK_MONOTONIC));
     l->sample_ns = sample_ns;
     l->next_sample_ns = 0;
     l->pass_number++;
@@ -389,7 +384,7 @@ void lc_get_stats(lc *l, lc_stats *out) {
     struct rusage u;
     getrusage(RUSAGE_SELF, &u);
     *out = l->stats;
-    out->now_ns = to_virtual(l, clock_ns(CLOCK_MONOTONIC));
+    out->now_ns = to_virtual(l, lc_clock_ns(CLOCK_MONOTONIC));
     out->rx_drops = l->wire ? wire_drops(l->wire) : 0;
     out->events_waiting = l->events.n;
     for (uint32_t i = 0; i < l->f->ports; i++) out->queued_cells += l->f->port[i].queued_cells;

@@ -2,6 +2,8 @@
 #ifndef LAB_LINECARD_IN_H
 #define LAB_LINECARD_IN_H
 
+#include <time.h>
+
 #include "events.h"
 #include "linecard.h"
 #include "wire.h"
@@ -14,13 +16,13 @@ typedef struct __attribute__((packed)) {
     uint32_t about_vc; /* ... and of which VC */
     uint32_t seq;
     uint32_t magic;
-    int64_t sent_ns;
+    int64_t sent_ns;   /* virtual: when the message entered the network */
+    int64_t handed_ns; /* monotonic clock: when it was put into the present switch */
 } pdu;
 
 #define PDU_MAGIC 0x4c414250u
 #define PDU_AT 18 /* 14 Ethernet + 4 MPLS */
 #define PAYLOAD_AT (PDU_AT + (uint32_t)sizeof(pdu))
-#define LATENESS_EDGES 5
 
 enum { LC_EV_DONE, LC_EV_DELIVER };
 
@@ -69,7 +71,8 @@ struct lc {
     int64_t sample_ns, next_sample_ns;
     port_totals *sampled; /* by port, at the last sample */
     lateness_row late;
-    double late_sum_us;
+    double late_sum_us, cross_sum_us;
+    int64_t stamp_ns;             /* monotonic: when the frame being received was put out */
     series series[LC_SERIES];
     lc_stats stats;
 };
@@ -86,7 +89,14 @@ void lc_touch(lc *l, uint32_t endpoint);
 /* observe.c */
 void lc_observe_event(lc *l, int32_t kind, uint32_t port, uint32_t vc, uint32_t hop);
 void lc_observe_late(lc *l, int64_t late_virtual_ns);
+void lc_observe_crossing(lc *l, int64_t real_ns);
 void lc_observe_sample(lc *l);
+
+static inline int64_t lc_clock_ns(clockid_t which) {
+    struct timespec t;
+    clock_gettime(which, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
 
 static inline uint8_t *lc_bytes(lc *l, uint32_t frame) {
     return l->bytes + (size_t)frame * l->slot_bytes;

@@ -8,24 +8,35 @@ void lc_observe_event(lc *l, int32_t kind, uint32_t port, uint32_t vc, uint32_t 
                      (int32_t)hop};
 }
 
+static void count(histogram *h, double us) {
+    if (us <= 500)
+        h->le_500++;
+    else if (us <= 1000)
+        h->le_1000++;
+    else if (us <= 2000)
+        h->le_2000++;
+    else if (us <= 5000)
+        h->le_5000++;
+    else if (us <= 10000)
+        h->le_10000++;
+    else
+        h->gt_10000++;
+}
+
 void lc_observe_late(lc *l, int64_t late_virtual_ns) {
     double us = (double)late_virtual_ns * l->o.dilation / 1e3;
-    lateness_row *r = &l->late;
-    r->ticks++;
+    l->late.handed++;
     l->late_sum_us += us;
-    if (us > r->max_us) r->max_us = (float)us;
-    if (us <= 500)
-        r->le_500++;
-    else if (us <= 1000)
-        r->le_1000++;
-    else if (us <= 2000)
-        r->le_2000++;
-    else if (us <= 5000)
-        r->le_5000++;
-    else if (us <= 10000)
-        r->le_10000++;
-    else
-        r->gt_10000++;
+    if (us > l->late.late_max_us) l->late.late_max_us = (float)us;
+    count(&l->late.late, us);
+}
+
+void lc_observe_crossing(lc *l, int64_t real_ns) {
+    double us = (double)real_ns / 1e3;
+    l->late.crossed++;
+    l->cross_sum_us += us;
+    if (us > l->late.cross_max_us) l->late.cross_max_us = (float)us;
+    count(&l->late.cross, us);
 }
 
 static void sample_queues(lc *l, int64_t t) {
@@ -62,17 +73,22 @@ static void sample_links(lc *l, int64_t t) {
     }
 }
 
+static void sample_lateness(lc *l, int64_t t) {
+    lateness_row *now = &l->late;
+    if (!now->handed && !now->crossed) return;
+    now->t_ns = t;
+    if (now->handed) now->late_mean_us = (float)(l->late_sum_us / now->handed);
+    if (now->crossed) now->cross_mean_us = (float)(l->cross_sum_us / now->crossed);
+    lateness_row *r = series_add(&l->series[LC_LATENESS]);
+    if (r) *r = *now;
+    *now = (lateness_row){0};
+    l->late_sum_us = l->cross_sum_us = 0;
+}
+
 void lc_observe_sample(lc *l) {
     if (l->sample_ns <= 0 || l->now_ns < l->next_sample_ns) return;
     sample_queues(l, l->now_ns);
     sample_links(l, l->now_ns);
-    if (l->late.ticks) {
-        lateness_row *r = series_add(&l->series[LC_LATENESS]);
-        l->late.t_ns = l->now_ns;
-        l->late.mean_us = (float)(l->late_sum_us / l->late.ticks);
-        if (r) *r = l->late;
-        l->late = (lateness_row){0};
-        l->late_sum_us = 0;
-    }
+    sample_lateness(l, l->now_ns);
     l->next_sample_ns = l->now_ns - l->now_ns % l->sample_ns + l->sample_ns;
 }

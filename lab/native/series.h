@@ -26,11 +26,19 @@ typedef struct {
     int32_t port, frames, cells, control;
 } link_row;
 
+/* How many values fell between the bounds, in real microseconds. */
+typedef struct {
+    int32_t le_500, le_1000, le_2000, le_5000, le_10000, gt_10000;
+} histogram;
+
 typedef struct {
     int64_t t_ns;
-    int32_t ticks; /* frames handed on in the interval; the rest is how late they were, real time */
-    float mean_us, max_us;
-    int32_t le_500, le_1000, le_2000, le_5000, le_10000, gt_10000;
+    int32_t handed; /* frames handed on in the interval, and how late they were */
+    float late_mean_us, late_max_us;
+    histogram late;
+    int32_t crossed; /* frames that a switch put out, and how long it had them */
+    float cross_mean_us, cross_max_us;
+    histogram cross;
 } lateness_row;
 
 int series_init(series *s, int32_t row_bytes, int64_t capacity);

@@ -1,6 +1,7 @@
 /* What happens to frames: from send queues into the fabric, from switch to switch, into receive
  * queues; and quench cells on their way back.  See linecard.h. */
 #include <arpa/inet.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -130,6 +131,7 @@ void lc_receive(lc *l, const uint8_t *data, uint32_t bytes, int ifindex) {
         l->stats.malformed++;
         return;
     }
+    lc_observe_crossing(l, l->stamp_ns - p.handed_ns);
     uint32_t frame = fab_take_frame(l->f);
     if (frame == FAB_NONE) {
         l->stats.no_frame++;
@@ -161,6 +163,8 @@ void lc_flush(lc *l) {
 }
 
 static void send_into(lc *l, uint32_t node, int ifindex, uint32_t frame) {
+    int64_t handed_ns = lc_clock_ns(CLOCK_MONOTONIC);
+    memcpy(lc_bytes(l, frame) + PDU_AT + offsetof(pdu, handed_ns), &handed_ns, sizeof handed_ns);
     l->node_in[node]++;
     l->stats.into_switches++;
     l->outgoing[l->outgoings++] = frame;

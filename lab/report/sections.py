@@ -12,7 +12,7 @@ from lab.errors import LabError
 from lab.report import html, info, tables
 from lab.report.figures.base import Figure
 from lab.report.figures.control import control_figure, control_totals
-from lab.report.figures.instruments import cpu_figure, lateness_figure
+from lab.report.figures.instruments import cpu_figure, delay_figure
 from lab.report.figures.queues import FULLEST_PORTS, queue_figure
 from lab.report.figures.throughput import load_figure, port_figure, stream_figure
 from lab.report.figures.wiring import wiring_figure
@@ -176,16 +176,25 @@ def certificate(run: RunData) -> str:
     ]
     passes = info.passes(run)
     lateness, machine = run.table("lateness"), run.table("machine")
-    parts.append("<h3>Lateness of the line cards</h3>")
-    parts.append(
-        _lacking("lateness", "lateness")
-        if lateness.empty
-        else _figure(
-            lateness_figure(lateness, passes),
-            "How late the line cards woke, in real time. A tick that is late delays frames by as "
-            "much, divided by the dilation.",
+    for what, heading, caption in (
+        (
+            "late",
+            "Lateness of the line cards",
+            "How long after its time a frame was handed on, in real time; divided by the dilation "
+            "it is the delay that the frame suffered.",
+        ),
+        (
+            "crossing",
+            "Time inside Open vSwitch",
+            "How long a real switch had a frame, in real time. It grows before frames are lost.",
+        ),
+    ):
+        parts.append(f"<h3>{heading}</h3>")
+        parts.append(
+            _lacking("lateness", "lateness")
+            if lateness.empty
+            else _figure(delay_figure(lateness, what, passes), caption)
         )
-    )
     parts.append("<h3>Processor time</h3>")
     parts.append(
         _lacking("processor time", "machine")

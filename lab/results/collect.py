@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from lab.errors import LabError
 from lab.paths import shown
 from lab.results.files import read_json, write_json
-from lab.results.tables import SCHEMAS, conform, empty_table, write_table
+from lab.results.tables import LATENESS_BUCKETS, SCHEMAS, conform, empty_table, write_table
 from lab.scenarios.model import Pass, Scenario
 from lab.scenarios.plan import steps
 from lab.signalling import Vc
@@ -197,12 +197,18 @@ def _series(raw: Path, prefix: str, ports: list[tuple[str, int]]) -> dict[str, p
             frame["kind"] = np.array(EVENT_KINDS, dtype=object)[frame["kind"].to_numpy()]
         frames[table] = frame.rename(columns={"control": "control_cells"})
     rows = _array(raw / f"{prefix}-lateness.npy")
-    frames["lateness"] = (
-        empty_table("lateness")
-        if rows is None
-        else pd.DataFrame({column: rows[column] for column in rows.dtype.names or ()})
-    )
+    frames["lateness"] = empty_table("lateness") if rows is None else _delays(rows)
     return frames
+
+
+def _delays(rows: NDArray[Any]) -> pd.DataFrame:
+    """Lateness and crossing time of an interval stand in one native row; here they are two."""
+    parts = []
+    for what, prefix, frames in (("late", "late_", "handed"), ("crossing", "cross_", "crossed")):
+        columns = {name: rows[prefix + name] for name in ("mean_us", "max_us", *LATENESS_BUCKETS)}
+        part = pd.DataFrame({"t_ns": rows["t_ns"], "frames": rows[frames], **columns})
+        parts.append(part[part["frames"] > 0].assign(what=what))
+    return pd.concat(parts, ignore_index=True)
 
 
 def _array(path: Path) -> NDArray[Any] | None:

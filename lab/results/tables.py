@@ -62,9 +62,10 @@ SCHEMAS: Mapping[str, Schema] = {
         pass_=_TEXT, t_ns=_INT, node=_TEXT, port=_INT, frames=_INT, cells=_INT, busy_ns=_INT,
         control_cells=_INT, wait_ns=_INT,
     ),
-    # How late the line cards acted, in real microseconds; le_* count ticks by lateness.
+    # The emulation's own delays, in real microseconds, by number of frames: "late", how long after
+    # its time the line cards handed a frame on; "crossing", how long Open vSwitch had it.
     "lateness": _schema(
-        pass_=_TEXT, t_ns=_INT, ticks=_INT, mean_us=_REAL, max_us=_REAL,
+        pass_=_TEXT, t_ns=_INT, what=_TEXT, frames=_INT, mean_us=_REAL, max_us=_REAL,
         **dict.fromkeys(LATENESS_BUCKETS, _INT),
     ),
     # Cores used, sampled in real time.

@@ -311,9 +311,10 @@ def _links(scenario: Scenario, fluid: Fluid, vcs: tuple[Vc, ...]) -> pd.DataFram
 
 def _lateness(scenario: Scenario) -> pd.DataFrame:
     counts = dict(zip(LATENESS_BUCKETS, (60, 30, 9, 1, 0, 0), strict=True))
-    return pd.DataFrame({"t_ns": _sample_times(scenario)}).assign(
-        ticks=100, mean_us=480.0, max_us=2400.0, **counts
+    frame = pd.DataFrame({"t_ns": _sample_times(scenario)}).assign(
+        frames=100, mean_us=480.0, max_us=2400.0, **counts
     )
+    return pd.concat([frame.assign(what=what) for what in ("late", "crossing")], ignore_index=True)
 
 
 def _machine(scenario: Scenario) -> pd.DataFrame:

@@ -62,3 +62,16 @@ def test_no_log_no_tail(tmp_path: Path) -> None:
     assert log_tail(tmp_path / "missing") == ""
     (tmp_path / "empty").write_text("\n\n")
     assert log_tail(tmp_path / "empty") == ""
+
+
+def test_of_several_deaths_the_fundamental_one_is_told() -> None:
+    below, above = sleeper(), sleeper()
+    with Watch() as watch:
+        watch.add(Watched("what it stands on", below.pid))
+        watch.add(Watched("what stands on it", above.pid))
+        above.kill()
+        above.wait()
+        below.kill()
+        with pytest.raises(LabError, match="what it stands on"):
+            watch.wait(5)
+    below.wait()

@@ -10,7 +10,7 @@ from lab.claims.registry import find_claim
 from lab.report.envelope import Sampling, counts, envelope
 from lab.report.figures.base import Figure, Trace
 from lab.report.figures.control import control_figure, control_totals
-from lab.report.figures.instruments import cpu_figure, lateness_figure
+from lab.report.figures.instruments import cpu_figure, delay_figure
 from lab.report.figures.queues import queue_figure
 from lab.report.figures.throughput import (
     PUBLISHED,
@@ -180,7 +180,7 @@ def test_wiring_draws_every_link_and_the_paths(tables: Tables):
 
 
 def test_instruments(tables: Tables):
-    late = lateness_figure(tables["lateness"], PASSES)
+    late = delay_figure(tables["lateness"], "late", PASSES)
     assert late.data[0].y[0] == pytest.approx(60)
     cpu = cpu_figure(tables["machine"], PASSES)
     assert len(cpu.data) == 10

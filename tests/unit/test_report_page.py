@@ -46,7 +46,7 @@ def test_page_tells_the_verdicts(page: Path):
 
 def test_page_holds_every_figure_as_valid_json(page: Path):
     found = re.findall(r'<script type="application/json">(.*?)</script>', text_of(page), re.S)
-    assert len(found) == 8
+    assert len(found) == 9
     for figure in found:
         assert json.loads(figure)["data"]
 

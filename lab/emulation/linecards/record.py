@@ -14,6 +14,9 @@ from lab._native import ffi, lib
 from lab.emulation.linecards.network import Network
 from lab.emulation.linecards.service import Service
 
+BOUNDS = ("le_500", "le_1000", "le_2000", "le_5000", "le_10000", "gt_10000")
+"""Bounds of the histograms of lateness and crossing time, real microseconds."""
+
 ROWS = {
     "queues": np.dtype(
         [("t_ns", "i8"), ("port", "i4"), ("vc", "i4"), ("cells", "i4"), ("frames", "i4")]
@@ -33,23 +36,17 @@ ROWS = {
         ]
     ),
     "lateness": np.dtype(
-        {
-            "names": [
-                "t_ns",
-                "ticks",
-                "mean_us",
-                "max_us",
-                "le_500",
-                "le_1000",
-                "le_2000",
-                "le_5000",
-                "le_10000",
-                "gt_10000",
-            ],
-            "formats": ["i8", "i4", "f4", "f4", "i4", "i4", "i4", "i4", "i4", "i4"],
-            "offsets": [0, 8, 12, 16, 20, 24, 28, 32, 36, 40],
-            "itemsize": 48,
-        }
+        [
+            ("t_ns", "i8"),
+            ("handed", "i4"),
+            ("late_mean_us", "f4"),
+            ("late_max_us", "f4"),
+            *((f"late_{bound}", "i4") for bound in BOUNDS),
+            ("crossed", "i4"),
+            ("cross_mean_us", "f4"),
+            ("cross_max_us", "f4"),
+            *((f"cross_{bound}", "i4") for bound in BOUNDS),
+        ]
     ),
 }
 

@@ -26,9 +26,16 @@ _WHAT = {
 }
 
 
-def lateness_figure(lateness: pd.DataFrame, passes: Sequence[tuple[str, str]]) -> Figure:
-    """Share of the line cards' ticks by how late they came (real time), one bar a pass."""
+def delay_figure(lateness: pd.DataFrame, what: str, passes: Sequence[tuple[str, str]]) -> Figure:
+    """Share of frames by one of the emulation's own delays (real time), one bar a pass.
+
+    Args:
+        lateness: the run's lateness table.
+        what: "late" or "crossing".
+        passes: name and flow control of each pass.
+    """
     figure = plain_figure(320)
+    lateness = lateness[lateness["what"] == what]
     buckets = [bucket for bucket in _BUCKETS if bucket in lateness.columns]
     patterns = ("", "/", "x", ".")
     for index, (name, mode) in enumerate(passes):
@@ -47,12 +54,12 @@ def lateness_figure(lateness: pd.DataFrame, passes: Sequence[tuple[str, str]]) -
                     "color": SERIES[index % len(SERIES)],
                     "pattern": {"shape": patterns[index % len(patterns)]},
                 },
-                hovertemplate="%{x}: %{y:.3f} % (%{customdata:,.0f} ticks)<extra></extra>",
+                hovertemplate="%{x}: %{y:.3f} % (%{customdata:,.0f} frames)<extra></extra>",
             )
         )
     figure.update_layout(barmode="group")
     figure.update_yaxes(
-        title_text="share of ticks (%)",
+        title_text="share of frames (%)",
         type="log",
         range=[-4, 2.1],
         tickvals=[0.001, 0.01, 0.1, 1, 10, 100],
