@@ -7,13 +7,13 @@ endpoints), which costs nothing while all is well.
 import os
 import select
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from lab.errors import LabError
 
 LOG_TAIL_LINES = 12
+CAUSE_GRACE_S = 0.3
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ class Watch:
 
     def __init__(self) -> None:
         self._poll = select.poll()
-        self._by_fd: dict[int, Watched] = {}
+        self._by_fd: dict[int, tuple[int, Watched]] = {}
+        self._added = 0
 
     def __enter__(self) -> "Watch":
         return self
@@ -59,6 +60,8 @@ class Watch:
     def add(self, process: Watched) -> None:
         """Start to watch; a process that is already gone counts as dead at once.
 
+        Add first what others depend on: of several deaths the first added is told.
+
         Raises:
             LabError: the process does not exist.
         """
@@ -68,7 +71,8 @@ class Watch:
             if process.may_end is None or not process.may_end():
                 raise death(process) from None
             return
-        self._by_fd[fd] = process
+        self._by_fd[fd] = (self._added, process)
+        self._added += 1
         self._poll.register(fd, select.POLLIN)
 
     def wait(self, timeout_s: float) -> None:
@@ -77,13 +81,25 @@ class Watch:
         Raises:
             LabError: a process ended that should not have; names it and shows its log.
         """
+        dead = self._ended(timeout_s)
+        if not dead:
+            return
+        # One death drags others along, and the cause need not be the first to be gone: look
+        # again shortly, and name what was added to the watch first, the more fundamental.
+        while more := self._ended(CAUSE_GRACE_S):
+            dead |= more
+        raise death(dead[min(dead)])
+
+    def _ended(self, timeout_s: float) -> dict[int, Watched]:
+        """Processes that ended within ``timeout_s`` and should not have, by rank."""
+        dead: dict[int, Watched] = {}
         for fd, _ in self._poll.poll(max(0.0, timeout_s) * 1000):
-            process = self._by_fd.pop(fd)
-            with suppress(KeyError):
-                self._poll.unregister(fd)
+            rank, process = self._by_fd.pop(fd)
+            self._poll.unregister(fd)
             os.close(fd)
             if process.may_end is None or not process.may_end():
-                raise death(process)
+                dead[rank] = process
+        return dead
 
 
 def death(process: Watched) -> LabError:
