@@ -31,7 +31,7 @@ UNET_DIR = Path(lab.__file__).resolve().parent / "unet"
 REMEDY = "start Docker: `make setup`, or `service docker start`"
 _ON_DISK = Path("/var/lib/docker/containers")
 _TIMEOUT_S = 30
-_PARALLEL = 4
+_PARALLEL = 8
 _KILLED = 137
 
 
