@@ -7,7 +7,7 @@ from lab.emulation import ovs
 from lab.emulation.ovs import InstalledFlow
 from lab.emulation.state import LabState
 from lab.signalling import Hop, Vc
-from lab.signalling.flows import DATA_CLASS, QUENCH_CLASS
+from lab.signalling.flows import CLASSES, DATA_CLASS, QUENCH_CLASS
 from lab.topology import load_topology
 
 
@@ -30,16 +30,16 @@ class TracedHop:
 
 @dataclass(frozen=True)
 class ListedVc:
-    """A circuit in the list, and how many of its hops at switches are installed."""
+    """A circuit in the list, and how many of its flow entries the switches have."""
 
     vc: Vc
-    hops_expected: int
-    hops_installed: int
+    entries_expected: int
+    entries_installed: int
 
     @property
     def whole(self) -> bool:
-        """Whether every hop is installed as planned."""
-        return self.hops_expected == self.hops_installed
+        """Whether every entry is where it belongs."""
+        return self.entries_expected == self.entries_installed
 
 
 def compare(vc: Vc, flows: dict[str, list[InstalledFlow]]) -> list[TracedHop]:
@@ -81,14 +81,21 @@ def _switches_of(vcs: Iterable[Vc]) -> set[str]:
 
 
 def list_vcs(state: LabState) -> list[ListedVc]:
-    """Return all open circuits with how many of their hops the switches have."""
+    """Return all open circuits with how many of their entries the switches have."""
     flows = ovs.installed_flows(_switches_of(state.vcs))
-    listed: list[ListedVc] = []
-    for vc in state.vcs:
-        at_switches = [hop for hop in compare(vc, flows) if hop.installed is not None]
-        installed = sum(1 for hop in at_switches if hop.installed)
-        listed.append(ListedVc(vc, len(at_switches), installed))
-    return listed
+    return [_listed(vc, flows) for vc in state.vcs]
+
+
+def _listed(vc: Vc, flows: dict[str, list[InstalledFlow]]) -> ListedVc:
+    hops = (*vc.forward[1:-1], *vc.reverse[1:-1])
+    installed = sum(
+        1
+        for hop in hops
+        for flow in flows[hop.node]
+        if (flow.in_port, flow.in_label) == (hop.in_port, hop.in_label)
+        and not _problem(vc, hop, flow)
+    )
+    return ListedVc(vc, len(hops) * len(CLASSES), installed)
 
 
 def trace(state: LabState, vc_id: int) -> list[TracedHop]:

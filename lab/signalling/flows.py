@@ -16,6 +16,7 @@ from lab.signalling.vc import Hop, Vc
 PRIORITY = 100
 DATA_CLASS = 0
 QUENCH_CLASS = 7
+CLASSES = (DATA_CLASS, QUENCH_CLASS)
 
 
 def hop_entries(vc_id: int, hop: Hop) -> list[str]:
@@ -24,7 +25,7 @@ def hop_entries(vc_id: int, hop: Hop) -> list[str]:
         f"cookie={vc_id:#x},priority={PRIORITY},in_port={hop.in_port},mpls,"
         f"mpls_label={hop.in_label},mpls_tc={traffic_class},"
         f"actions=set_field:{hop.out_label}->mpls_label,output:{hop.out_port}"
-        for traffic_class in (DATA_CLASS, QUENCH_CLASS)
+        for traffic_class in CLASSES
     ]
 
 
