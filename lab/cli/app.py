@@ -33,8 +33,10 @@ class LabGroup(TyperGroup):
         except BrokenPipeError:
             silence_stdout()
             raise typer.Exit(EXIT_ERROR) from None
-        except (OSError, ImportError, ValueError, LookupError, TypeError, RuntimeError) as error:
-            if isinstance(error, typer.Exit | typer.Abort) or os.environ.get(DEBUG_VARIABLE):
+        except Exception as error:
+            # What typer raises to end a command or to complain of its usage has an exit code.
+            ending = hasattr(error, "exit_code") or isinstance(error, typer.Abort)
+            if ending or os.environ.get(DEBUG_VARIABLE):
                 raise
             note(f"error: internal failure in {ctx.info_name}: {type(error).__name__}: {error}")
             note(f"remedy: please report it with the output of `{DEBUG_VARIABLE}=1 lab ...`")

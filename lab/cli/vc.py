@@ -62,8 +62,8 @@ def list_command(json_output: Json = False) -> None:
 def trace(number: Number, json_output: Json = False) -> None:
     """Show every hop of a circuit, both ways.
 
-    Ports and labels are compared with what the switches have; `frames` counts what they
-    forwarded so far.
+    Ports and labels are compared with what the switches have; `frames` counts the data
+    frames that they forwarded so far.
 
     Example:
 
@@ -84,6 +84,7 @@ def trace(number: Number, json_output: Json = False) -> None:
             "out_label": _known(traced.hop.out_label),
             "installed": traced.installed,
             "frames": traced.packets if traced.installed is not None else None,
+            "quench_cells": traced.quench_cells if traced.installed is not None else None,
             "problem": traced.problem or None,
         }
         for traced in net.trace(state, number)

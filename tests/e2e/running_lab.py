@@ -82,6 +82,16 @@ class Running:
             if word in Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
         ]
 
+    def task_processes(self) -> list[int]:
+        """The running Ansible module: its interpreter reads it from a pipe, with no argument."""
+        run_dir = self.run_dir()
+        assert run_dir is not None
+        return [
+            pid
+            for pid in processes_of(run_dir.name)
+            if Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").count(b"\0") == 0
+        ]
+
     def end(self, timeout_s: float = 60) -> tuple[int, str, str]:
         """Wait for the end; returns exit code, stdout, stderr."""
         out, err = self.process.communicate(timeout=timeout_s)

@@ -65,7 +65,7 @@ def test_killed_endpoint(start_run: Start) -> None:
 
 def test_killed_drive_process(start_run: Start, bystanders: Alive) -> None:
     running = in_mid_run(start_run)
-    drivers = running.helpers("lab_workload")
+    drivers = running.task_processes()
     assert drivers
     for pid in drivers:
         os.kill(pid, signal.SIGKILL)

@@ -123,7 +123,7 @@ def test_claims_by_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_internal_failure_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> None:
-        raise RuntimeError("boom")
+        raise AttributeError("boom")
 
     monkeypatch.setattr("lab.scenarios.list_scenarios", broken)
     result = invoke("list")
