@@ -2,14 +2,17 @@
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from running_lab import Running, lab, run_words
 
 from lab.emulation.net import inventory
 from lab.emulation.state import load_state
+from lab.paths import PLAYBOOKS
 from lab.results.manifest import read_manifest
 
 pytestmark = [pytest.mark.emulation, pytest.mark.timeout(200)]
@@ -78,6 +81,35 @@ def test_killed_ansible(start_run: Start) -> None:
     for pid in running.helpers("ansible-playbook"):
         os.kill(pid, signal.SIGKILL)
     check_failed(running, 1, "error: ", "ansible-playbook")
+
+
+@pytest.mark.parametrize(
+    ("daemon", "pid_file", "start"),
+    [
+        ("ovs-vswitchd", "/var/run/openvswitch/ovs-vswitchd.pid", "start-ovs.sh"),
+        ("dockerd", "/var/run/docker.pid", "start-docker.sh"),
+    ],
+)
+def test_a_dead_daemon(start_run: Start, daemon: str, pid_file: str, start: str) -> None:
+    """The lab cannot be removed completely without the daemon; with it again, it can."""
+    running = in_mid_run(start_run)
+    os.kill(int(Path(pid_file).read_text()), signal.SIGKILL)
+    try:
+        code, out, err = running.end(timeout_s=120)
+        assert code == 1
+        assert "Traceback" not in out + err
+        assert f"error: {daemon}" in err
+        assert "remedy: " in err
+    finally:
+        subprocess.run(
+            ["sh", str(PLAYBOOKS / "files" / start)],
+            check=True,
+            timeout=60,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+    assert lab("down").returncode == 0
+    assert inventory().things == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
