@@ -86,7 +86,7 @@ FAULT_OPTIONS: dict[str, dict[str, Any]] = {
 }
 OPTIONS: dict[str, dict[str, Any]] = {
     "run_dir": RUN_DIR_OPTION,
-    "pass": {"type": "str", "required": True},
+    "pass": {"type": "str", "required": True, "no_log": False},
     "faults": {"type": "list", "elements": "dict", "default": [], "options": FAULT_OPTIONS},
 }
 
