@@ -349,14 +349,11 @@ void lc_hold(lc *l) {
     for (uint32_t e = 0; e < l->endpoints; e++) announce(l, &l->endpoint[e]);
 }
 
-int lc_pass(lc *l, int32_t flow_control, int64_t epoch_ns, int64_t sample_ns) {
-    if (l->events.n) return -1;
-    for (uint32_t i = 0; i < l->f->queues; i++)
-        if (l->f->queue[i].frames) return -1;
-    fab_set_flow_control(l->f, flow_control, 0);
-    fab_zero(l->f);
-    lc_stats kept = {.batches = 0};
-    l->stats = kept;
+void lc_pass(lc *l, int32_t flow_control, int64_t epoch_ns, int64_t sample_ns) {
+    lc_flush(l);
+    l->events.n = 0;
+    fab_clear(l->f, flow_control);
+    l->stats = (lc_stats){0};
     memset(l->node_in, 0, l->o.max_nodes * sizeof *l->node_in);
     memset(l->node_out, 0, l->o.max_nodes * sizeof *l->node_out);
     memset(l->sampled, 0, l->o.max_ports * sizeof *l->sampled);
@@ -370,7 +367,6 @@ int lc_pass(lc *l, int32_t flow_control, int64_t epoch_ns, int64_t sample_ns) {
     l->pass_number++;
     l->announced = 1;
     for (uint32_t e = 0; e < l->endpoints; e++) announce(l, &l->endpoint[e]);
-    return 0;
 }
 
 void lc_cut(lc *l, uint32_t port, int cut) {

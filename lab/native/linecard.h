@@ -38,6 +38,7 @@ typedef struct {
     int64_t overflow;              /* frames a switch's memory had no room for */
     int64_t unknown;               /* frames with a label that no VC has on that link */
     int64_t malformed;
+    int64_t stale;                 /* frames of an earlier pass */
     int64_t no_frame;              /* frame pool empty */
     int64_t tx_refused, rx_drops;  /* by the kernel */
     int64_t into_switches, out_of_switches;
@@ -80,9 +81,9 @@ int lc_run(lc *l, int control_fd);
 
 /* Tell endpoints that no pass has begun (their epoch is 0). */
 void lc_hold(lc *l);
-/* Begin a pass: virtual time 0 is at the monotonic clock's epoch_ns; totals and series start anew.
- * -1 when frames are still under way. */
-int lc_pass(lc *l, int32_t flow_control, int64_t epoch_ns, int64_t sample_ns);
+/* Begin a pass: virtual time 0 is at the monotonic clock's epoch_ns; totals and series start anew,
+ * and what is still under way is forgotten (the pass before has counted it as not delivered). */
+void lc_pass(lc *l, int32_t flow_control, int64_t epoch_ns, int64_t sample_ns);
 void lc_cut(lc *l, uint32_t port, int cut);
 void lc_get_stats(lc *l, lc_stats *out);
 series *lc_series(lc *l, int which);

@@ -16,6 +16,7 @@ typedef struct __attribute__((packed)) {
     uint32_t about_vc; /* ... and of which VC */
     uint32_t seq;
     uint32_t magic;
+    uint32_t pass;     /* frames of an earlier pass do not count in this one */
     int64_t sent_ns;   /* virtual: when the message entered the network */
     int64_t handed_ns; /* monotonic clock: when it was put into the present switch */
 } pdu;

@@ -270,23 +270,49 @@ void fab_set_cut(fab *f, uint32_t port, int cut, int64_t now) {
     serve(f, port, now);
 }
 
-void fab_set_flow_control(fab *f, int32_t flow_control, int64_t now) {
-    f->params.flow_control = flow_control;
-    for (uint32_t i = 0; i < f->queues; i++) f->queue[i].quenching = 0;
-    for (uint32_t i = 0; i < f->vcs; i++)
-        for (uint32_t h = 0; h < f->vc[i].hops; h++)
-            if (f->vc[i].quenched_by >> h & 1) fab_source(f, i, h, 0, now);
+static void all_frames_free(fab *f) {
+    for (uint32_t i = 0; i < f->max_frames; i++)
+        f->frame[i].next = i + 1 < f->max_frames ? i + 1 : FAB_NONE;
+    f->free_frame = f->max_frames ? 0 : FAB_NONE;
+    f->frames_used = 0;
 }
 
-void fab_zero(fab *f) {
-    for (uint32_t i = 0; i < f->nodes; i++) {
-        f->node[i].peak_cells = f->node[i].used_cells;
-        f->node[i].overflow_cells = 0;
-    }
+static fab_port idle_port(fab_port p) {
+    return (fab_port){.node = p.node,
+                      .peer = p.peer,
+                      .cell_ns = p.cell_ns,
+                      .min_service_ns = p.min_service_ns,
+                      .propagation_ns = p.propagation_ns,
+                      .current = FAB_NONE,
+                      .control_head = FAB_NONE,
+                      .control_tail = FAB_NONE,
+                      .sending = FAB_NONE};
+}
+
+static fab_queue empty_queue(fab_queue q) {
+    return (fab_queue){.port = q.port,
+                       .vc = q.vc,
+                       .hop = q.hop,
+                       .input = q.input,
+                       .head = FAB_NONE,
+                       .tail = FAB_NONE,
+                       .next = FAB_NONE,
+                       .prev = FAB_NONE};
+}
+
+void fab_clear(fab *f, int32_t flow_control) {
+    f->params.flow_control = flow_control;
+    f->actions = 0;
+    all_frames_free(f);
+    for (uint32_t i = 0; i < f->nodes; i++)
+        f->node[i] = (fab_node){.kind = f->node[i].kind, .buffer_cells = f->node[i].buffer_cells};
     for (uint32_t i = 0; i < f->ports; i++) {
-        fab_port *p = &f->port[i];
-        p->frames = p->cells = p->busy_ns = p->control_cells = p->wait_ns = 0;
+        uint8_t cut = f->port[i].cut;
+        f->port[i] = idle_port(f->port[i]);
+        f->port[i].cut = cut;
     }
+    for (uint32_t i = 0; i < f->queues; i++) f->queue[i] = empty_queue(f->queue[i]);
+    for (uint32_t i = 0; i < f->vcs; i++) f->vc[i].quenched_by = 0;
 }
 
 /* ---- construction ---- */
@@ -310,10 +336,7 @@ fab *fab_new(const fab_params *params, uint32_t max_nodes, uint32_t max_ports, u
         fab_free(f);
         return 0;
     }
-    f->frames = max_frames;
-    for (uint32_t i = 0; i < max_frames; i++)
-        f->frame[i].next = i + 1 < max_frames ? i + 1 : FAB_NONE;
-    f->free_frame = max_frames ? 0 : FAB_NONE;
+    all_frames_free(f);
     return f;
 }
 
@@ -336,15 +359,11 @@ uint32_t fab_add_node(fab *f, int32_t kind, int32_t buffer_cells) {
 uint32_t fab_add_port(fab *f, uint32_t node, uint32_t peer, int64_t cell_ns,
                       int64_t min_service_ns, int64_t propagation_ns) {
     if (f->ports == f->max_ports) return FAB_NONE;
-    f->port[f->ports] = (fab_port){.node = node,
-                                   .peer = peer,
-                                   .cell_ns = cell_ns,
-                                   .min_service_ns = min_service_ns,
-                                   .propagation_ns = propagation_ns,
-                                   .current = FAB_NONE,
-                                   .control_head = FAB_NONE,
-                                   .control_tail = FAB_NONE,
-                                   .sending = FAB_NONE};
+    f->port[f->ports] = idle_port((fab_port){.node = node,
+                                             .peer = peer,
+                                             .cell_ns = cell_ns,
+                                             .min_service_ns = min_service_ns,
+                                             .propagation_ns = propagation_ns});
     return f->ports++;
 }
 
@@ -356,14 +375,8 @@ uint32_t fab_add_vc(fab *f, const uint32_t *port, uint32_t hops) {
     f->vc[f->vcs] =
         (fab_vc){.first_queue = f->queues, .hops = hops, .reverse = FAB_NONE, .open = 1};
     for (uint32_t h = 0; h < hops; h++)
-        f->queue[f->queues++] = (fab_queue){.port = port[h],
-                                            .vc = f->vcs,
-                                            .hop = h,
-                                            .input = h ? port[h - 1] : FAB_NONE,
-                                            .head = FAB_NONE,
-                                            .tail = FAB_NONE,
-                                            .next = FAB_NONE,
-                                            .prev = FAB_NONE};
+        f->queue[f->queues++] = empty_queue((fab_queue){
+            .port = port[h], .vc = f->vcs, .hop = h, .input = h ? port[h - 1] : FAB_NONE});
     return f->vcs++;
 }
 

@@ -77,7 +77,7 @@ typedef struct {
     int32_t input_cells;        /* cells stored at peer that came over this port */
     uint8_t stopped;            /* by the peer's link-level control */
     uint8_t cut;                /* administratively down (fault) */
-    /* totals since construction or fab_zero() */
+    /* totals since construction or fab_clear() */
     int64_t frames, cells, busy_ns, control_cells, wait_ns;
 } fab_port;
 
@@ -121,7 +121,7 @@ typedef struct {
 
 typedef struct fab {
     fab_params params;
-    uint32_t nodes, ports, vcs, queues, frames; /* capacities are the same numbers plus spare */
+    uint32_t nodes, ports, vcs, queues; /* in use */
     uint32_t max_nodes, max_ports, max_vcs, max_queues, max_frames;
     fab_node *node;
     fab_port *port;
@@ -155,9 +155,9 @@ void fab_control(fab *f, uint32_t frame, int64_t now); /* a control cell, served
 void fab_done(fab *f, uint32_t port, int64_t now);    /* end of the transmission under way */
 void fab_source(fab *f, uint32_t vc, uint32_t hop, int stop, int64_t now); /* cell at the source */
 void fab_set_cut(fab *f, uint32_t port, int cut, int64_t now);
-/* Change the mode of flow control between passes: forgets every quench and stop. */
-void fab_set_flow_control(fab *f, int32_t flow_control, int64_t now);
-void fab_zero(fab *f); /* totals and peaks back to zero */
+/* As if just built, with this mode of flow control: no frame anywhere (all go back to the pool), no
+ * quench, no stop, totals and peaks zero.  Nodes, ports and VCs stay. */
+void fab_clear(fab *f, int32_t flow_control);
 
 /* Accounting that must hold after every event; 0 or the number of the first broken rule. */
 int fab_check(const fab *f);

@@ -34,6 +34,7 @@ static void write_frame(lc *l, uint32_t frame, uint32_t label, uint32_t class, p
     memcpy(b, ETHERNET, sizeof ETHERNET);
     put_label(b + 14, label, class);
     p.magic = PDU_MAGIC;
+    p.pass = l->pass_number;
     memcpy(b + PDU_AT, &p, sizeof p);
     if (p.length) memcpy(b + PAYLOAD_AT, payload, p.length);
     l->size[frame] = PAYLOAD_AT + p.length;
@@ -114,14 +115,18 @@ void lc_receive(lc *l, const uint8_t *data, uint32_t bytes, int ifindex) {
         l->stats.unknown++;
         return;
     }
-    l->node_out[l->f->port[port].node]++;
-    l->stats.out_of_switches++;
     pdu p;
     if (bytes < PAYLOAD_AT || bytes > l->slot_bytes) {
         l->stats.malformed++;
         return;
     }
     memcpy(&p, data + PDU_AT, sizeof p);
+    if (p.magic == PDU_MAGIC && p.pass != l->pass_number) {
+        l->stats.stale++;
+        return;
+    }
+    l->node_out[l->f->port[port].node]++;
+    l->stats.out_of_switches++;
     uint32_t queue = queue_of(l, port, get_label(data + 14));
     if (!queue) {
         l->stats.unknown++;

@@ -1,6 +1,6 @@
 """Scenario files: what they may say, how they are read, and what follows from them."""
 
-from lab.scenarios.fabric_params import FabricParams
+from lab.fabric.params import FabricParams
 from lab.scenarios.loader import ScenarioEntry, list_scenarios, load_scenario, scenario_path
 from lab.scenarios.model import Pass, Scenario, Stream
 from lab.scenarios.plan import EndpointPlan, Step, endpoint_plans, steps, vc_requests

@@ -10,7 +10,7 @@ import pytest
 from lab.errors import LabError
 from lab.paths import SCENARIOS
 from lab.scenarios import endpoint_plans, list_scenarios, load_scenario, steps, vc_requests
-from lab.scenarios.fabric_params import FabricParams
+from lab.fabric.params import FabricParams
 from lab.scenarios.plan import end_s, full_messages_per_s, pass_s, real_s, stream_rates
 from lab.scenarios.schema import SCHEMA_PATH, schema_text
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from lab._native import ffi, lib
 from lab.errors import LabError
-from lab.scenarios.fabric_params import FabricParams
+from lab.fabric.params import FabricParams
 
 NONE = 0xFFFFFFFF
 FLOW_CONTROL = {"quench": lib.FAB_SOURCE_QUENCH, "link": lib.FAB_LINK_LEVEL}
@@ -19,8 +19,6 @@ LIMITS = {
     "max_frames": 65536,
     "max_endpoints": 4096,
 }
-# Fair service moves in turns of this many cells: one message of 2 KByte.
-QUANTUM_CELLS = 43
 
 
 @dataclass(frozen=True)
@@ -96,13 +94,15 @@ class Network:
         # an adapter, whether it sends or receives, handles so many messages a second
         at_host = 0 in (own, far)
         least_ns = round(1e9 / self.params.host_messages_per_s) if at_host else 0
+        # far is 0 when a host lies behind the link, and no switch delays the frame further
+        delay_ns = self.params.propagation_ns + (self.params.switch_latency_ns if far else 0)
         index = lib.lc_add_port(
             self.cards,
             self.nodes[node],
             self.nodes[peer],
             cell_ns,
             least_ns,
-            self.params.propagation_ns,
+            delay_ns,
             own,
             far,
         )
@@ -178,7 +178,7 @@ def native_params(params: FabricParams, flow_control: str) -> dict[str, int]:
         "buffer_quench_cells": int(params.buffer_quench_fraction * params.buffer_cells),
         "input_stop_cells": params.input_stop_cells,
         "input_go_cells": params.input_go_cells,
-        "quantum_cells": QUANTUM_CELLS,
+        "quantum_cells": params.turn_cells,
     }
 
 

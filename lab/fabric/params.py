@@ -32,7 +32,11 @@ class FabricParams(BaseModel):
         default=8, ge=0, le=64, description="Bytes that AAL5 adds to a message before padding."
     )
     switch_latency_ns: int = Field(
-        default=1000, ge=0, le=10**9, description="Delay through a switch, ns (thesis 4.5: 1 us)."
+        default=1000,
+        ge=0,
+        le=10**9,
+        description="Delay through a switch, ns (thesis 4.5: 1 us); an emulation adds the time "
+        "that the real switch takes.",
     )
     propagation_ns: int = Field(
         default=100, ge=0, le=10**9, description="Delay along a link, ns (20 m of cable)."
@@ -45,11 +49,11 @@ class FabricParams(BaseModel):
         default=20_000, description="Shared memory of one switch, cells (about 1 MByte)."
     )
     vci_quench_cells: Cells = Field(
-        default=640,
+        default=1_000,
         description="A VCI with this many cells waiting for one port is quenched.",
     )
     vci_unquench_cells: int = Field(
-        default=320, ge=0, description="A quenched VCI is released at or below this many cells."
+        default=600, ge=0, description="A quenched VCI is released at or below this many cells."
     )
     link_quench_cells: Cells = Field(
         default=5_000,
@@ -77,8 +81,9 @@ class FabricParams(BaseModel):
         description="Messages that a host adapter takes from an endpoint's send queue ahead of "
         "the link, per VCI.",
     )
-    loss: float = Field(
-        default=0.0, ge=0, le=1, description="Probability that a link loses a message."
+    turn_cells: Cells = Field(
+        default=43,
+        description="Fair service: cells that a VCI may send at its turn (43: a 2 KByte message).",
     )
 
     @model_validator(mode="after")
