@@ -129,8 +129,8 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "linecards-lateness", delay_p99_us("late", "lateness"), 50, "us virtual",
-        "late frames lengthen the quench round trip; 50 us is 118 cells on a link, a third of "
-        "the distance between quench and unquench",
+        "late frames lengthen the quench round trip; the model itself, with 150 us more a switch, "
+        "still gives every figure within 2 %",
     ),
     Check(
         "ovs-frames-lost", ovs_balance, 0, "frames",
@@ -163,9 +163,9 @@ CHECKS: tuple[Check, ...] = (
     # Not its CPU time: the main thread of Open vSwitch polls all ports at each of its turns, so it
     # is nearly always busy, and takes more frames a turn when there are more.
     Check(
-        "switch-delay", delay_p99_us("crossing", "crossing times"), 50, "us virtual",
-        "near its capacity Open vSwitch is slow before it drops; with six such crossings between "
-        "a switch and the source that it quenches, a queue still ends below input_stop_cells",
+        "switch-delay", delay_p99_us("crossing", "crossing times"), 100, "us virtual",
+        "near its capacity Open vSwitch is slow before it drops; with the lateness of the line "
+        "cards it stays within those 150 us a switch",
     ),
     Check(
         "cpu-linecards", cpu_p95("linecards"), 0.85, "cores",

@@ -101,6 +101,8 @@ def delay_p99_us(what: str, told: str) -> Probe:
             raise MissingDataError(f"the line cards recorded nothing of {told}")
         bucket = int(np.searchsorted(np.cumsum(counts), 0.99 * counts.sum()))
         real_us = _BUCKET_LIMITS_US[bucket]
+        if math.isinf(real_us):  # the last bucket has no upper end but the largest value seen
+            real_us = float(rows["max_us"].max())
         mean_us = float(np.average(rows["mean_us"], weights=rows["frames"]))
         return (
             real_us / observations.scenario.dilation,

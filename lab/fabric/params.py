@@ -49,14 +49,14 @@ class FabricParams(BaseModel):
         default=20_000, description="Shared memory of one switch, cells (about 1 MByte)."
     )
     vci_quench_cells: Cells = Field(
-        default=1_000,
+        default=800,
         description="A VCI with this many cells waiting for one port is quenched.",
     )
     vci_unquench_cells: int = Field(
-        default=600, ge=0, description="A quenched VCI is released at or below this many cells."
+        default=500, ge=0, description="A quenched VCI is released at or below this many cells."
     )
     link_quench_cells: Cells = Field(
-        default=5_000,
+        default=1_000,
         description="With this many cells waiting for one port, a VCI that has at least its fair "
         "share of them is quenched.",
     )

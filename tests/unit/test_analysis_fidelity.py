@@ -61,6 +61,7 @@ def delayed(what: str) -> Callable[[], Synthetic]:
     def change() -> Synthetic:
         table = RUN.tables["lateness"].copy()
         table.loc[table["what"] == what, "gt_10000"] += 5
+        table.loc[table["what"] == what, "max_us"] = 15_000
         return RUN.changed(lateness=table)
 
     return change

@@ -12,9 +12,9 @@ CELL_NS = 424
 MESSAGE_CELLS = 43
 PARAMS = {
     "flow_control": 1,
-    "vci_quench_cells": 640,
-    "vci_unquench_cells": 320,
-    "link_quench_cells": 5000,
+    "vci_quench_cells": 800,
+    "vci_unquench_cells": 500,
+    "link_quench_cells": 1000,
     "buffer_quench_cells": 16000,
     "input_stop_cells": 2000,
     "input_go_cells": 1500,
@@ -117,7 +117,7 @@ def test_greedy_streams_share_a_port_equally(n: int, flow_control: int, seed: in
 
 def contention(flow_control: int, rate: float, latency_ns: int = 1_000) -> tuple[float, float]:
     """Thesis 4.6.3 on one core switch; MByte/s of a background and of a congestion stream."""
-    until_ns = 40_000_000
+    until_ns = 100_000_000
     fabric = VirtualFabric(PARAMS | {"flow_control": flow_control}, switch_latency_ns=latency_ns)
     star = Star.build(fabric, 8)
     background = [star.vc(q, q % 7 + 1) for q in range(1, 8)]
@@ -142,6 +142,16 @@ def test_quench_keeps_the_background_streams_up() -> None:
     background, congestion = contention(1, 1.0)
     assert background == pytest.approx(95.9, rel=0.02)
     assert congestion == pytest.approx(16.0, rel=0.02)
+
+
+def test_the_delay_that_a_certificate_allows_moves_no_figure() -> None:
+    """The certificate lets an emulated switch be 150 us slower (virtual) than the model's."""
+    background, congestion = contention(1, 1.0, latency_ns=150_000)
+    assert background == pytest.approx(95.9, rel=0.02)
+    assert congestion == pytest.approx(16.0, rel=0.02)
+    background, congestion = contention(0, 1.0, latency_ns=150_000)
+    assert congestion == pytest.approx(16.0, rel=0.02)
+    assert background < 1.3 * congestion
 
 
 def test_link_level_control_pulls_the_background_streams_down() -> None:

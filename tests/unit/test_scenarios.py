@@ -134,13 +134,13 @@ def test_options_go_through_the_same_schema():
         {
             "seed": "7",
             "timeline.sweep.send_rates": "[0, 0.5, 1]",
-            "fabric.loss": "1e-3",
+            "fabric.buffer_quench_fraction": "7e-1",
             "streams.bg2.rate": "0.5",
             "streams.1.rate": "0.25",
             "hosts.containers": '["n1", "n2"]',
         },
     )
-    assert (scenario.seed, scenario.fabric.loss) == (7, 1e-3)
+    assert (scenario.seed, scenario.fabric.buffer_quench_fraction) == (7, 0.7)
     assert scenario.timeline.sweep.send_rates == [0, 0.5, 1]
     assert [s.rate for s in scenario.streams[:3]] == [0.5, 0.25, 1.0]
     assert scenario.hosts.containers == ["n1", "n2"]
