@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Virtual circuits: list, trace, open, close.\n\nExamples:\n\n\b\n"
+    help="Virtual circuits: list, trace, ping, open, close.\n\nExamples:\n\n\b\n"
     "  lab vc open n1 n64\n  lab vc list\n  lab vc trace 1",
 )
 
@@ -140,6 +140,42 @@ def open_command(
         print_json(_row(vc))
     else:
         note(f"circuit {vc.id} ({vc.name}) is open: {' '.join(vc.path)}")
+
+
+@app.command()
+def ping(
+    number: Number,
+    count: Annotated[int, typer.Option(min=1, help="Messages to send.")] = 10,
+    length: Annotated[int, typer.Option("--bytes", min=4, max=8192, help="Of each.")] = 4,
+) -> None:
+    """Send messages over a circuit and back, and show the round trips in virtual time.
+
+    Its endpoints must not be in use by other programs.
+
+    Example:
+
+    \b
+      lab vc ping 1
+      lab vc ping 1 --count 3 --bytes 2048
+    """
+    from lab.emulation.net import exec_in_host, popen_in_host
+    from lab.emulation.programs import unet_program
+    from lab.emulation.state import load_state
+
+    state = load_state()
+    vc = state.vc(number)
+
+    def command(host: str, endpoint: str) -> list[str]:
+        program = unet_program(state.host(host), "ping")
+        return [*program, "--endpoint", endpoint, "--channel", str(vc.id)]
+
+    answering = popen_in_host(state, vc.b, [*command(vc.b, vc.b_endpoint), "--serve"])
+    try:
+        options = ["--count", str(count), "--bytes", str(length)]
+        status = exec_in_host(state, vc.a, [*command(vc.a, vc.a_endpoint), *options])
+    finally:
+        answering.kill()
+    raise typer.Exit(status)
 
 
 @app.command()

@@ -7,7 +7,6 @@ directory, which a container sees under the same path.
 
 import json
 import shutil
-import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,13 +16,11 @@ from pathlib import Path
 
 from lab.emulation.labels import host_dir
 from lab.emulation.net import HostProcess, popen_in_host
+from lab.emulation.programs import unet_program
 from lab.emulation.state import LabState
 from lab.engine.watch import Watch, Watched, log_tail
 from lab.errors import LabError
 from lab.scenarios import EndpointPlan
-
-PROGRAM_IN_CONTAINER = "/opt/lab/unet/stream.py"
-PROGRAM_IN_HOST = Path(__file__).resolve().parents[1] / "unet" / "stream.py"
 
 
 @dataclass
@@ -100,11 +97,8 @@ class EndpointSet:
 
     def _start_one(self, endpoint: Endpoint) -> None:
         plan = endpoint.plan
-        container = self.state.hosts[plan.host].kind == "container"
-        program = PROGRAM_IN_CONTAINER if container else str(PROGRAM_IN_HOST)
         argv = [
-            "python3" if container else sys.executable,
-            program,
+            *unet_program(self.state.hosts[plan.host], "stream"),
             plan.role,
             *("--endpoint", plan.endpoint),
             *("--plan", str(endpoint.path(self.pass_name, "plan"))),
