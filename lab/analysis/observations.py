@@ -136,12 +136,20 @@ class Observations:
             raise MissingDataError("the scenario has not exactly one group beside the swept one")
         return str(others[0])
 
-    def stream_maximum(self, flow_control: str = QUENCH) -> float:
-        """Mean throughput of the background streams while nothing disturbs them, MByte/s."""
-        mean = float(self.cells(flow_control, self.steady, at_most=0.0)["mbyte_per_s"].mean())
-        if mean == 0:
+    def undisturbed(self, flow_control: str) -> pd.Series[float]:
+        """Throughput of each background stream while nothing disturbs it, MByte/s."""
+        alone = self.cells(flow_control, self.steady, at_most=0.0)["mbyte_per_s"]
+        if not alone.sum():
             raise MissingDataError("the undisturbed streams received nothing")
-        return mean
+        return alone
+
+    def stream_maximum(self) -> float:
+        """The most that an undisturbed stream reached in this run, MByte/s.
+
+        The registry judges ratios against the maximum of the same run (``fabric-link-rate``).
+        """
+        modes = {passing.flow_control for passing in self.scenario.passes}
+        return max(float(self.undisturbed(mode).max()) for mode in modes)
 
     def vcs_of(self, group: str) -> dict[int, str]:
         """VC -> stream of a group; ``MissingDataError`` when the table of routes is empty."""

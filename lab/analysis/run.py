@@ -85,7 +85,7 @@ def figures(observations: Observations) -> dict[str, float]:
 
 # Background streams undisturbed, and everything on the plateau.
 _FIGURES: dict[str, Callable[[Observations, str], float]] = {
-    "background alone": lambda run, mode: run.stream_maximum(mode),
+    "background alone": lambda run, mode: float(run.undisturbed(mode).mean()),
     "background": lambda run, mode: plateau_mean(run, mode, run.steady),
     "congestion": lambda run, mode: plateau_mean(run, mode, run.swept),
     "contended port": hot_port_total,

@@ -292,7 +292,7 @@ def off_fair(run: Observations) -> Measurement:
 @MEASURES.of("fabric-off-port1")
 def off_port(run: Observations) -> Measurement:
     """The contended port on the plateau, link-level control only."""
-    total, full = hot_port_total(run, LINK), run.stream_maximum(LINK)
+    total, full = hot_port_total(run, LINK), run.stream_maximum()
     return Measurement(
         "fabric-off-port1",
         value=total,
@@ -339,7 +339,7 @@ def off_port_onset(run: Observations) -> Measurement:
     """
     cells = run.cells(LINK, run.steady)
     curve = cells.groupby("send_rate")["mbyte_per_s"].mean().sort_index()
-    full = run.stream_maximum(LINK)
+    full = run.stream_maximum()
     collapsed = plateau_mean(run, LINK, run.steady)
     rates = curve.index.to_numpy(dtype=np.float64)
     left = full * (1 - rates)

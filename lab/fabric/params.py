@@ -68,11 +68,11 @@ class FabricParams(BaseModel):
         "share of it is quenched.",
     )
     input_stop_cells: Cells = Field(
-        default=2_000,
+        default=2_500,
         description="Link-level control: cells of one input in memory at which its link stops.",
     )
     input_go_cells: int = Field(
-        default=1_500, ge=0, description="Link-level control: the link starts again at this."
+        default=2_000, ge=0, description="Link-level control: the link starts again at this."
     )
     adapter_window_frames: int = Field(
         default=4,

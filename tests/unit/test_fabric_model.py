@@ -16,8 +16,8 @@ PARAMS = {
     "vci_unquench_cells": 500,
     "link_quench_cells": 1000,
     "buffer_quench_cells": 16000,
-    "input_stop_cells": 2000,
-    "input_go_cells": 1500,
+    "input_stop_cells": 2500,
+    "input_go_cells": 2000,
     "quantum_cells": MESSAGE_CELLS,
 }
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from lab.errors import LabError
+from lab.fabric.params import FabricParams
 from lab.paths import SCENARIOS
 from lab.scenarios import endpoint_plans, list_scenarios, load_scenario, steps, vc_requests
-from lab.fabric.params import FabricParams
 from lab.scenarios.plan import end_s, full_messages_per_s, pass_s, real_s, stream_rates
 from lab.scenarios.schema import SCHEMA_PATH, schema_text
 
@@ -185,7 +185,7 @@ def test_the_timeline_has_a_step_per_rate():
     assert [step.send_rate for step in timeline] == scenario.timeline.sweep.send_rates
     for before, after in pairwise(timeline):
         assert before.t_start_ns < before.t_settled_ns < before.t_end_ns == after.t_start_ns
-    assert end_s(scenario) == pytest.approx(0.55)
+    assert end_s(scenario) == pytest.approx(0.65)
     assert pass_s(scenario) == pytest.approx(0.575)
     assert real_s(scenario) == pytest.approx(115)
 
