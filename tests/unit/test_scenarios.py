@@ -186,8 +186,8 @@ def test_the_timeline_has_a_step_per_rate():
     for before, after in pairwise(timeline):
         assert before.t_start_ns < before.t_settled_ns < before.t_end_ns == after.t_start_ns
     assert end_s(scenario) == pytest.approx(0.65)
-    assert pass_s(scenario) == pytest.approx(0.675)
-    assert real_s(scenario) == pytest.approx(135)
+    assert pass_s(scenario) == pytest.approx(0.71)
+    assert real_s(scenario) == pytest.approx(142)
 
 
 def test_plans_of_a_pass():
