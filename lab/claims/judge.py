@@ -30,6 +30,10 @@ _RATIO_UNITS = ("fraction", "x")
 _EPSILON = 1e-9
 
 
+NOT_CERTIFIED = "The run has no valid certificate"
+"""How the reason of a verdict begins that is unknown only because its run is."""
+
+
 @dataclass(frozen=True)
 class Measurement:
     """What a run has to say about one claim.
@@ -129,7 +133,7 @@ def _outcome(
         outcome, why = "input", "Configured, so never counted as reproduced."
     elif not certificate_valid:
         because = f": {certificate_why}" if certificate_why else ""
-        why = f"The run has no valid certificate{because}."
+        why = f"{NOT_CERTIFIED}{because}."
     elif measurement.missing:
         why = f"Not measured: {measurement.missing}."
     elif not _finite(measurement):

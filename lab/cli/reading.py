@@ -186,11 +186,10 @@ def scorecard(
     if json_output:
         print_json(rows)
         return
-    from rich.console import Console
 
-    from lab.report.terminal import render_scorecard
+    from lab.report.terminal import render_scorecard, summary_console
 
-    Console().print(render_scorecard(rows))
+    summary_console().print(render_scorecard(rows))
 
 
 def claims(

@@ -61,11 +61,15 @@ def run(
 
 def _print(run_dir: Path, documents: dict[str, Any]) -> None:
     """The scorecard, the certificate, and the whole in a sentence with the report's path."""
-    from rich.console import Console
 
-    from lab.report.terminal import render_claims_summary, render_fidelity, render_scorecard
+    from lab.report.terminal import (
+        render_claims_summary,
+        render_fidelity,
+        render_scorecard,
+        summary_console,
+    )
 
-    console = Console()
+    console = summary_console()
     manifest, fidelity, scorecard = (
         documents[name] for name in ("manifest", "fidelity", "scorecard")
     )

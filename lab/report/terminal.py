@@ -5,15 +5,17 @@ Renderables for rich; they fit 100 columns and lose nothing but colour when writ
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from lab.claims.judge import NOT_CERTIFIED
 from lab.paths import shown
 from lab.report.verdict import Banner, banner, broken_bound, failed_checks, number
 
@@ -24,7 +26,13 @@ _STYLES = {
     "input": "dim",
     "reported": "dim",
 }
+_WIDTH = 100
 _LEVELS = {"good": "bold green", "mixed": "bold yellow", "bad": "bold red"}
+
+
+def summary_console() -> Console:
+    """Where the summaries go: as wide as the terminal, or as they need when there is none."""
+    return Console() if sys.stdout.isatty() else Console(width=_WIDTH)
 
 
 def render_scorecard(scorecard: Sequence[Mapping[str, Any]]) -> RenderableType:
@@ -41,8 +49,10 @@ def render_scorecard(scorecard: Sequence[Mapping[str, Any]]) -> RenderableType:
     for row in scorecard:
         verdict = str(row.get("verdict", "?"))
         claim = Text(str(row.get("claim", "?")))
-        if verdict in ("deviates", "unknown"):
-            claim.append(f"\n{row.get('why') or ''}", style="dim")
+        why = str(row.get("why") or "")
+        # what is wrong with the whole run is said once, below the table
+        if verdict in ("deviates", "unknown") and not why.startswith(NOT_CERTIFIED):
+            claim.append(f"\n{why}", style="dim")
         tolerance = row.get("tolerance")
         table.add_row(
             Text(verdict, style=_STYLES.get(verdict, "")),

@@ -8,8 +8,10 @@ log=/var/log/dockerd.log
 runs() { timeout 10 /usr/bin/docker version --format '{{.Server.Version}}' >/dev/null 2>&1; }
 
 # A daemon outlives its starter: it must not keep open (and locked) what that had open.
-without_inherited_files() {
-    python3 -c 'import os, sys; os.closerange(3, 65536); os.execvp(sys.argv[1], sys.argv[1:])' "$@"
+start_engine() {
+    (exec python3 -c 'import os; os.closerange(3, 65536); os.execvp("setsid", ["setsid", "dockerd"])' \
+        </dev/null >>"$log" 2>&1) &
+    engine=$!
 }
 
 if runs; then
@@ -17,11 +19,12 @@ if runs; then
     exit
 fi
 if [ -d /run/systemd/system ]; then
+    engine=
     systemctl start docker
 else
     # Where nothing mounted the control groups at boot, the engine cannot start.
     grep -q ' /sys/fs/cgroup' /proc/self/mounts || mount -t cgroup2 cgroup2 /sys/fs/cgroup
-    without_inherited_files setsid dockerd </dev/null >>"$log" 2>&1 &
+    start_engine
 fi
 tries=0
 until runs; do
@@ -32,5 +35,7 @@ until runs; do
         exit 1
     fi
     sleep 0.2
+    # An engine killed a moment ago may still be seen, and then the new one gives up: try again.
+    [ -z "$engine" ] || kill -0 "$engine" 2>/dev/null || start_engine
 done
 echo started
