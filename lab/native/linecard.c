@@ -146,24 +146,6 @@ uint32_t lc_add_endpoint(lc *l) {
     return l->endpoints++;
 }
 
-int lc_open_channel(lc *l, uint32_t endpoint, uint32_t id, uint32_t out, uint32_t in) {
-    if (unet_open_channel(&l->endpoint[endpoint], id, out) < 0) return -1;
-    l->vc[out].endpoint = endpoint;
-    l->vc[out].channel = id;
-    l->vc[in].to_endpoint = endpoint;
-    l->vc[in].to_channel = id;
-    return 0;
-}
-
-void lc_close_channel(lc *l, uint32_t endpoint, uint32_t id) {
-    unet_close_channel(&l->endpoint[endpoint], id);
-    for (uint32_t v = 0; v < l->f->vcs; v++) {
-        lc_vc *x = &l->vc[v];
-        if (x->endpoint == endpoint && x->channel == id) x->endpoint = FAB_NONE;
-        if (x->to_endpoint == endpoint && x->to_channel == id) x->to_endpoint = FAB_NONE;
-    }
-}
-
 static void announce(lc *l, unet_ni *ni) {
     if (!ni->segment) return;
     unet_header *h = (unet_header *)ni->segment;
@@ -233,7 +215,9 @@ static void handle_events(lc *l, int64_t until_ns) {
         uint32_t fed = fr->kind == FAB_DATA && fr->hop == 0 ? fr->vc : FAB_NONE;
         fab_done(l->f, e.index, e.t);
         lc_settle(l);
-        if (fed != FAB_NONE) lc_feed_endpoint(l, l->vc[fed].endpoint);
+        /* a VC that was closed meanwhile has no endpoint any more */
+        if (fed != FAB_NONE && l->vc[fed].endpoint != FAB_NONE)
+            lc_feed_endpoint(l, l->vc[fed].endpoint);
     }
     if (l->at_ns < until_ns) l->at_ns = until_ns;
 }
@@ -342,6 +326,41 @@ int lc_open(lc *l) {
     return epoll_ctl(l->epoll, EPOLL_CTL_ADD, wire_fd(l->wire), &e) < 0 ? -errno : 0;
 }
 
+/* ---- changes from outside the loop ---- */
+
+/* Between two turns of the loop time has passed: nothing new may begin in the past. */
+static void catch_up(lc *l) {
+    l->now_ns = to_virtual(l, lc_clock_ns(CLOCK_MONOTONIC));
+    handle_events(l, l->now_ns);
+}
+
+int lc_open_channel(lc *l, uint32_t endpoint, uint32_t id, uint32_t out, uint32_t in) {
+    if (unet_open_channel(&l->endpoint[endpoint], id, out) < 0) return -1;
+    l->vc[out].endpoint = endpoint;
+    l->vc[out].channel = id;
+    l->vc[in].to_endpoint = endpoint;
+    l->vc[in].to_channel = id;
+    catch_up(l);
+    lc_feed_endpoint(l, endpoint); /* what waits in its send queue already */
+    return 0;
+}
+
+void lc_close_channel(lc *l, uint32_t endpoint, uint32_t id) {
+    unet_close_channel(&l->endpoint[endpoint], id);
+    for (uint32_t v = 0; v < l->f->vcs; v++) {
+        lc_vc *x = &l->vc[v];
+        if (x->endpoint == endpoint && x->channel == id) x->endpoint = FAB_NONE;
+        if (x->to_endpoint == endpoint && x->to_channel == id) x->to_endpoint = FAB_NONE;
+    }
+    unet_set_idle(&l->endpoint[endpoint], 1);
+}
+
+void lc_cut(lc *l, uint32_t port, int cut) {
+    catch_up(l);
+    fab_set_cut(l->f, port, cut, l->at_ns);
+    lc_settle(l);
+}
+
 /* ---- passes ---- */
 
 void lc_hold(lc *l) {
@@ -367,11 +386,6 @@ void lc_pass(lc *l, int32_t flow_control, int64_t epoch_ns, int64_t sample_ns) {
     l->pass_number++;
     l->announced = 1;
     for (uint32_t e = 0; e < l->endpoints; e++) announce(l, &l->endpoint[e]);
-}
-
-void lc_cut(lc *l, uint32_t port, int cut) {
-    fab_set_cut(l->f, port, cut, l->at_ns);
-    lc_settle(l);
 }
 
 /* ---- reading out ---- */

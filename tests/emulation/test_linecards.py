@@ -244,6 +244,21 @@ def test_endpoints_wait_for_a_pass_and_know_its_epoch(cards: LineCards, tmp_path
         cards.call("pass", flow_control="none", epoch_ns=epoch_ns)
 
 
+def test_a_circuit_can_be_closed_under_traffic(cards: LineCards, tmp_path: Path) -> None:
+    with attach(tmp_path, "n1", "x.a") as a, attach(tmp_path, "n2", "x.b") as b:
+        while a.try_send(1, b"x" * 2000):
+            pass  # more than the adapter holds: frames are under way
+        cards.call("close", ids=[1])
+        time.sleep(0.2)
+        cards.call("vcs", vcs=[vc(1, "x", 16)])
+        while (message := b.poll()) is not None:
+            message.release()
+        a.send_wait(1, b"again", timeout_s=10)
+        while (message := b.receive(10)) is not None and message.data != b"again":
+            message.release()
+        assert message is not None
+
+
 def test_idle_line_cards_do_not_spin(cards: LineCards, tmp_path: Path) -> None:
     with attach(tmp_path, "n1", "x.a") as a, attach(tmp_path, "n2", "x.b") as b:
         a.send(1, b"one")

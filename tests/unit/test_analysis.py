@@ -141,7 +141,7 @@ BREAKING: list[tuple[str, Callable[[], Synthetic]]] = [
     ("fabric-off-port-onset", scaled(5, f"{OFF} and {BG} and 0.16 < rate < 0.3")),
     ("fabric-off-port-onset", scaled(5, f"{OFF} and {BG} and rate > 0.16")),
     ("fabric-off-port-equal", scaled(1.2, f"{OFF} and {BG}")),
-    ("fabric-on-beats-off", scaled(0.9, f"{ON} and stream == 'cong7' and rate > 0.5")),
+    ("fabric-on-beats-off", scaled(0.9, f"{ON} and stream == 'cong7' and rate > 0.1")),
     ("fabric-no-tree-saturation", stopped_too),
     ("fabric-no-tree-saturation", stray_quenches),
     ("fabric-no-tree-saturation", backed_up),
