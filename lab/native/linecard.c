@@ -173,12 +173,6 @@ void lc_detach(lc *l, uint32_t endpoint) {
     unet_detach(ni);
 }
 
-void lc_touch(lc *l, uint32_t endpoint) {
-    if (l->endpoint[endpoint].touched) return;
-    l->endpoint[endpoint].touched = 1;
-    l->touched[l->touches++] = endpoint;
-}
-
 /* Wake the processes whose wish came true; endpoints whose wish only time fulfils stay on the list.
  * Returns the earliest such moment (monotonic). */
 static int64_t wake_endpoints(lc *l, int64_t real_ns) {

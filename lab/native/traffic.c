@@ -42,6 +42,12 @@ static void write_frame(lc *l, uint32_t frame, uint32_t label, uint32_t class, p
 
 /* ---- endpoints to fabric ---- */
 
+void lc_touch(lc *l, uint32_t endpoint) {
+    if (l->endpoint[endpoint].touched) return;
+    l->endpoint[endpoint].touched = 1;
+    l->touched[l->touches++] = endpoint;
+}
+
 static uint32_t channel_index(const unet_ni *ni, uint32_t id) {
     for (uint32_t c = 0; c < ni->channels; c++)
         if (ni->channel[c].id == id) return c;
