@@ -400,5 +400,3 @@ void lc_node_frames(const lc *l, uint32_t node, int64_t *in, int64_t *out) {
     *in = l->node_in[node];
     *out = l->node_out[node];
 }
-
-int64_t lc_overflow_cells(const lc *l, uint32_t node) { return l->f->node[node].overflow_cells; }

@@ -89,6 +89,5 @@ void lc_get_stats(lc *l, lc_stats *out);
 series *lc_series(lc *l, int which);
 /* Frames put into and taken out of a switch: what is missing was lost inside it. */
 void lc_node_frames(const lc *l, uint32_t node, int64_t *in, int64_t *out);
-int64_t lc_overflow_cells(const lc *l, uint32_t node);
 
 #endif

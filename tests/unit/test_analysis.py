@@ -116,7 +116,7 @@ def backed_up() -> Synthetic:
 CONG, BG = "group == 'congestion'", "group == 'background'"
 
 BREAKING: list[tuple[str, Callable[[], Synthetic]]] = [
-    ("fabric-max-hops", dropped("vcs", "hop == 3")),
+    ("fabric-max-hops", edited("counters", "name == 'frames_in' and where == 's40'", value=1)),
     ("fabric-nonblocking", scaled(0.9, f"{ON} and rate == 0 and stream == 'bg3'")),
     ("fabric-vci-queues", dropped("queues", f"{ON} and node == 's40' and vc == 8")),
     ("fabric-vci-queues", edited("quenches", f"{ON} and node == 's40'", vc=8)),
