@@ -32,11 +32,11 @@ class FabricParams(BaseModel):
         default=8, ge=0, le=64, description="Bytes that AAL5 adds to a message before padding."
     )
     switch_latency_ns: int = Field(
-        default=1000,
+        default=476,
         ge=0,
         le=10**9,
-        description="Delay through a switch, ns (thesis 4.5: 1 us); an emulation adds the time "
-        "that the real switch takes.",
+        description="Delay of a cell through an idle switch, ns; with the cell's 424 ns and the "
+        "link's 100 a hop takes the 1 us of thesis 4.5.",
     )
     propagation_ns: int = Field(
         default=100, ge=0, le=10**9, description="Delay along a link, ns (20 m of cable)."
@@ -84,6 +84,35 @@ class FabricParams(BaseModel):
     turn_cells: Cells = Field(
         default=43,
         description="Fair service: cells that a VCI may send at its turn (43: a 2 KByte message).",
+    )
+
+    frame_cells: Cells = Field(
+        default=170,
+        description="Cells of a message that move as a whole; 1 is cell-exact (a message of up to "
+        "170 cells, 8152 bytes, is one frame of an emulation).",
+    )
+    quench_repeat_ns: int = Field(
+        default=250_000,
+        ge=1000,
+        le=10**12,
+        description="A quenched VCI whose cells still arrive after this is quenched again: the "
+        "quench may have been lost.",
+    )
+    quench_hold_ns: int = Field(
+        default=20_000_000,
+        ge=1000,
+        le=10**12,
+        description="A source that has heard nothing for this long sends again: the unquench may "
+        "have been lost.",
+    )
+    control_loss: float = Field(
+        default=0.0, ge=0, le=1, description="Part of the quench and unquench cells that is lost."
+    )
+    cell_loss: float = Field(
+        default=0.0, ge=0, le=1, description="Part of the data cells that a link loses."
+    )
+    cell_corruption: float = Field(
+        default=0.0, ge=0, le=1, description="Part of the data cells that a link changes a bit of."
     )
 
     @model_validator(mode="after")

@@ -6,8 +6,10 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
 from lab.errors import LabError
-from lab.scenarios.model import Scenario, Stream
+from lab.scenarios.model import Layout, Scenario, Stream
 from lab.signalling import route
 from lab.topology import Topology
 
@@ -39,10 +41,10 @@ def problems(scenario: Scenario, topology: Topology, claim_ids: Sequence[str]) -
     for index, stream in enumerate(scenario.streams):
         yield from _stream_problems(("streams", index), stream, topology)
     yield from _twice(("passes",), [p.name for p in scenario.passes], "name")
-    groups = tuple(dict.fromkeys(s.group for s in scenario.streams))
-    yield from _known(
-        ("timeline", "sweep", "group"), "group of streams", scenario.timeline.sweep.group, groups
-    )
+    for index, layout in enumerate(scenario.layouts):
+        yield from _layout_problems(("layouts", index), layout, hosts)
+    yield from _course_problems(scenario)
+    yield from _pass_problems(scenario)
     yield from _observe_problems(scenario, topology)
     for index, claim in enumerate(scenario.claims):
         yield from _known(("claims", index), "claim", claim, tuple(claim_ids))
@@ -69,8 +71,55 @@ def _stream_problems(
         yield Problem((*loc, "via"), error.message)
 
 
+def _layout_problems(
+    loc: tuple[str | int, ...], layout: Layout, hosts: tuple[str, ...]
+) -> Iterator[Problem]:
+    for key, names in (("from", layout.sources), ("to", layout.to)):
+        for index, host in enumerate(names):
+            yield from _known((*loc, key, index), "host", host, hosts)
+    if layout.kind == "permutation" and len(layout.to) < len(layout.sources):
+        yield Problem((*loc, "to"), "a permutation needs as many destinations as sources")
+    if len(set(layout.to)) < 2 and set(layout.to) <= set(layout.sources):
+        yield Problem((*loc, "to"), "a source would be its own destination")
+
+
+def _groups(scenario: Scenario) -> tuple[str, ...]:
+    named = (*(s.group for s in scenario.streams), *(layout.group for layout in scenario.layouts))
+    return tuple(dict.fromkeys(named))
+
+
+def _course_problems(scenario: Scenario) -> Iterator[Problem]:
+    groups = _groups(scenario)
+    sweep = scenario.timeline.sweep
+    if sweep is not None and sweep.group is not None:
+        yield from _known(("timeline", "sweep", "group"), "group of streams", sweep.group, groups)
+    known = (*groups, *(s.name for s in scenario.all_streams))
+    for index, step in enumerate(scenario.timeline.steps):
+        for name in step.rates:
+            yield from _known(
+                ("timeline", "steps", index, "rates", name), "group or stream", name, known
+            )
+
+
+def _pass_problems(scenario: Scenario) -> Iterator[Problem]:
+    groups = _groups(scenario)
+    for index, passing in enumerate(scenario.passes):
+        for number, group in enumerate(passing.groups):
+            yield from _known(("passes", index, "groups", number), "group", group, groups)
+        for key, build in (("fabric", scenario.fabric_of), ("adapter", scenario.adapter_of)):
+            try:
+                build(passing)
+            except ValidationError as error:
+                first = error.errors()[0]
+                field = ".".join(str(part) for part in first["loc"])
+                what = f"{field}: {first['msg']}" if field else str(first["msg"])
+                yield Problem(("passes", index, key, *first["loc"][:1]), what)
+
+
 def _observe_problems(scenario: Scenario, topology: Topology) -> Iterator[Problem]:
     observe = scenario.observe
+    if observe is None:
+        return
     found = list(_known(("observe", "switch"), "switch", observe.switch, tuple(topology.switches)))
     yield from found
     if found:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lab.claims.registry import load_registry
 from lab.errors import LabError
@@ -51,13 +52,18 @@ def scenario_path(name: str, folder: Path = SCENARIOS) -> Path:
 
 
 def load_scenario(
-    name: str, overrides: Mapping[str, str] | None = None, *, folder: Path = SCENARIOS
+    name: str,
+    overrides: Mapping[str, str] | None = None,
+    *,
+    engine: str | None = None,
+    folder: Path = SCENARIOS,
 ) -> Scenario:
     """Read, override and check one scenario.
 
     Args:
         name: a scenario's name, or the path of a YAML file.
         overrides: dotted path -> YAML text, as given by ``--set``.
+        engine: on ``simulation`` what the file says for that engine applies; overrides come last.
         folder: where named scenarios and the claims registry are.
 
     Raises:
@@ -66,10 +72,20 @@ def load_scenario(
     document = read(scenario_path(name, folder))
     if not isinstance(document.data, dict):
         raise document.error((), "a scenario file is a mapping of keys")
+    if engine == "simulation" and isinstance(document.data.get("simulation"), dict):
+        _merge(document.data, document.data["simulation"])
     apply_options(document, overrides or {})
     scenario = validate(Scenario, document)
     _check(scenario, document)
     return scenario
+
+
+def _merge(into: dict[str, Any], other: Mapping[str, Any]) -> None:
+    for key, value in other.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = value
 
 
 def list_scenarios(folder: Path = SCENARIOS) -> list[ScenarioEntry]:

@@ -3,19 +3,46 @@
 from __future__ import annotations
 
 import math
+import random
+import re
+from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from lab.fabric.adapter import AdapterCosts
 from lab.fabric.params import FabricParams
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 NodeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
+_RANGE = re.compile(r"^([a-z]+)([0-9]+)\.\.\1([0-9]+)$")
+
+
+def _ranges(names: object) -> object:
+    """``[n1..n3, n9]`` -> ``[n1, n2, n3, n9]``."""
+    if not isinstance(names, list):
+        return names
+    found: list[object] = []
+    for name in names:
+        match = _RANGE.match(name) if isinstance(name, str) else None
+        if match is None:
+            found.append(name)
+        else:
+            numbers = range(int(match[2]), int(match[3]) + 1)
+            found += [f"{match[1]}{number}" for number in numbers]
+    return found
+
+
+NodeNames = Annotated[list[NodeName], BeforeValidator(_ranges)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 FlowControl = Literal["quench", "link"]
+Engine = Literal["emulation", "simulation"]
+Reception = Literal["poll", "block", "upcall"]
 
-MAX_MESSAGE_BYTES = 8192
+MAX_MESSAGE_BYTES = 65_536
+MessageBytes = Annotated[int, Field(ge=1, le=MAX_MESSAGE_BYTES)]
 
 
 class _Part(BaseModel):
@@ -25,7 +52,7 @@ class _Part(BaseModel):
 class Hosts(_Part):
     """Which kinds of hosts the run uses."""
 
-    containers: list[NodeName] = Field(
+    containers: NodeNames = Field(
         default_factory=list,
         description="Hosts that are Docker containers; all others are Mininet-style hosts.",
     )
@@ -34,8 +61,18 @@ class Hosts(_Part):
 class Workload(_Part):
     """What the streams carry."""
 
-    message_bytes: int = Field(
-        ge=4, le=MAX_MESSAGE_BYTES, description="Payload bytes of each message."
+    message_bytes: MessageBytes = Field(
+        description="Payload bytes of each message, where neither stream nor step says another."
+    )
+
+
+class Bursts(_Part):
+    """A source that is on and off by turns, each time for a heavy-tailed random while (Pareto)."""
+
+    on_s: Seconds = Field(description="Mean length of a burst, virtual seconds.")
+    off_s: Seconds = Field(description="Mean length of a silence, virtual seconds.")
+    shape: float = Field(
+        gt=1, le=10, description="Tail index of both; below 2 the lengths have no variance."
     )
 
 
@@ -53,9 +90,44 @@ class Stream(_Part):
     )
     rate: Fraction = Field(
         default=1.0,
-        description="Send rate as a part of the full rate when the group is not swept; "
+        description="Send rate as a part of the full rate where no step says another; "
         "1 sends as fast as the queue takes it.",
     )
+    message_bytes: MessageBytes | None = Field(
+        default=None, description="Payload bytes of its messages, whatever the steps say."
+    )
+    echo: bool = Field(
+        default=False,
+        description="Ping-pong: the receiver sends each message back, and the sender sends the "
+        "next one when it has it; latencies are then round trips.",
+    )
+    bursts: Bursts | None = Field(
+        default=None, description="Send in random bursts, at the stream's rate within each."
+    )
+    emulated: bool = Field(
+        default=False, description="Its two endpoints are kernel-emulated ones (thesis 2.3.5)."
+    )
+
+
+class Layout(_Part):
+    """Streams that are drawn at random, one from each source (thesis 4.6.1)."""
+
+    group: Name = Field(description="Group of the streams; they are called <group>-<source>.")
+    kind: Literal["permutation", "uniform", "hotspot"] = Field(
+        default="permutation",
+        description="Destinations: each once; any, drawn anew for each stream; or the first one "
+        "of the list with probability hot, else any.",
+    )
+    sources: NodeNames = Field(
+        alias="from", min_length=1, description="Hosts that send; n1..n32 stands for all between."
+    )
+    to: NodeNames = Field(min_length=1, description="Hosts that receive.")
+    seed: int = Field(ge=0, le=2**31 - 1, description="Of the destinations and the routes.")
+    hot: Fraction = Field(default=0.0, description="Of kind hotspot: share of the first one.")
+    each: int = Field(default=1, ge=1, le=256, description="Streams from each source.")
+    rate: Fraction = Field(default=1.0, description="As that of a stream.")
+    message_bytes: MessageBytes | None = Field(default=None, description="As that of a stream.")
+    bursts: Bursts | None = Field(default=None, description="As that of a stream.")
 
 
 class Pass(_Part):
@@ -65,14 +137,57 @@ class Pass(_Part):
     flow_control: FlowControl = Field(
         description="quench: Source Quench per VC; link: link-level control only."
     )
+    groups: list[Name] = Field(
+        default_factory=list, description="Groups that take part; empty: all."
+    )
+    fabric: dict[str, float] = Field(
+        default_factory=dict, description="Parameters of the fabric that differ in this pass."
+    )
+    adapter: dict[str, float] = Field(
+        default_factory=dict, description="Costs of the host adapter that differ in this pass."
+    )
+    reception: Reception = Field(
+        default="block", description="How receiving processes learn of messages (thesis 2.3.1)."
+    )
 
 
 class Sweep(_Part):
-    """The rates that a group of streams steps through, one step each."""
+    """What varies from step to step: one of send rates, message sizes, or streams at work."""
 
-    group: Name = Field(description="Group whose send rate is varied.")
+    group: Name | None = Field(
+        default=None, description="Group whose send rate is varied, or which is added to."
+    )
     send_rates: list[Fraction] = Field(
-        min_length=1, max_length=64, description="Parts of the full rate, one per step."
+        default_factory=list, max_length=64, description="Parts of the full rate, one per step."
+    )
+    message_bytes: list[MessageBytes] = Field(
+        default_factory=list, max_length=64, description="Payload bytes, one per step."
+    )
+    adding: bool = Field(
+        default=False,
+        description="The first step has no stream of the group at work, each further one more.",
+    )
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        kinds = [bool(self.send_rates), bool(self.message_bytes), self.adding]
+        if sum(kinds) != 1:
+            raise ValueError("a sweep has one of send_rates, message_bytes and adding: true")
+        if self.group is None and not self.message_bytes:
+            raise ValueError("a sweep of send rates, and one that adds streams, need a group")
+        return self
+
+
+class Step(_Part):
+    """One step that is written out."""
+
+    name: str = Field(min_length=1, max_length=40, description="How figures call it.")
+    rates: dict[Name, Fraction] = Field(
+        default_factory=dict,
+        description="Send rate by stream or group; the stream's own rate where neither is named.",
+    )
+    message_bytes: MessageBytes | None = Field(
+        default=None, description="Payload bytes of streams that do not fix their own."
     )
 
 
@@ -84,7 +199,16 @@ class Timeline(_Part):
     drain_s: Seconds = Field(description="Receivers stay on for this long after the senders.")
     bin_s: Seconds = Field(description="Width of the bins in which endpoints count.")
     sample_s: Seconds = Field(description="Interval at which the line cards sample.")
-    sweep: Sweep
+    sweep: Sweep | None = Field(default=None, description="Steps that follow a rule ...")
+    steps: list[Step] = Field(
+        default_factory=list, max_length=64, description="... or steps that are written out."
+    )
+
+    @model_validator(mode="after")
+    def _one_course(self) -> Self:
+        if (self.sweep is None) == (not self.steps):
+            raise ValueError("a timeline has either a sweep or steps")
+        return self
 
     @model_validator(mode="after")
     def _whole_bins(self) -> Self:
@@ -101,7 +225,7 @@ class Observe(_Part):
     """The place that the experiment is about."""
 
     switch: NodeName = Field(description="The switch under test.")
-    contended_port: int = Field(ge=1, le=64, description="Its port that the sweep overloads.")
+    contended_port: int = Field(ge=1, le=64, description="Its port that is overloaded.")
 
 
 class Scenario(_Part):
@@ -111,7 +235,7 @@ class Scenario(_Part):
     title: str = Field(min_length=1, max_length=120)
     source: str = Field(description="Where the experiment comes from.")
     description: str = Field(description="What it shows, for a reader who has not the source.")
-    engines: list[Literal["emulation", "simulation"]] = Field(
+    engines: list[Engine] = Field(
         min_length=1, description="Engines that can run it, preferred first."
     )
     topology: str = Field(description="A file of topologies/, without .py.")
@@ -122,11 +246,25 @@ class Scenario(_Part):
     )
     hosts: Hosts = Field(default_factory=Hosts)
     fabric: FabricParams = Field(default_factory=FabricParams)
+    adapter: AdapterCosts = Field(default_factory=AdapterCosts)
+    exact_timing: bool = Field(
+        default=False,
+        description="Latencies are judged: a run is valid only when the emulation's own delays "
+        "stay hidden below the modelled ones.",
+    )
     workload: Workload
-    streams: list[Stream] = Field(min_length=1, max_length=4096)
-    passes: list[Pass] = Field(min_length=1, max_length=16)
+    streams: list[Stream] = Field(default_factory=list, max_length=4096)
+    layouts: list[Layout] = Field(default_factory=list, max_length=64)
+    passes: list[Pass] = Field(min_length=1, max_length=32)
     timeline: Timeline
-    observe: Observe
+    observe: Observe | None = Field(
+        default=None, description="The place that the experiment is about, if there is one."
+    )
+    simulation: dict[str, object] = Field(
+        default_factory=dict,
+        description="What is different on the engine simulation, by the keys of this file, such "
+        "as a longer timeline; nested mappings are merged.",
+    )
     claims: list[str] = Field(
         default_factory=list, description="Ids in scenarios/claims.yaml that a run is judged by."
     )
@@ -136,9 +274,34 @@ class Scenario(_Part):
     def _trimmed(cls, value: str) -> str:
         return value.strip()
 
+    @model_validator(mode="after")
+    def _has_streams(self) -> Self:
+        if not self.streams and not self.layouts:
+            raise ValueError("a scenario needs streams or layouts")
+        return self
+
+    @cached_property
+    def all_streams(self) -> tuple[Stream, ...]:
+        """The streams of the file and those of its layouts."""
+        return (*self.streams, *(s for layout in self.layouts for s in drawn(layout)))
+
+    def streams_of(self, passing: Pass) -> tuple[Stream, ...]:
+        """The streams that take part in a pass."""
+        if not passing.groups:
+            return self.all_streams
+        return tuple(s for s in self.all_streams if s.group in passing.groups)
+
+    def fabric_of(self, passing: Pass) -> FabricParams:
+        """The fabric's parameters in a pass."""
+        return FabricParams.model_validate({**self.fabric.model_dump(), **whole(passing.fabric)})
+
+    def adapter_of(self, passing: Pass) -> AdapterCosts:
+        """The costs of the host adapter in a pass."""
+        return AdapterCosts.model_validate({**self.adapter.model_dump(), **whole(passing.adapter)})
+
     def stream(self, name: str) -> Stream:
         """The stream of that name; ``KeyError`` when there is none."""
-        for stream in self.streams:
+        for stream in self.all_streams:
             if stream.name == name:
                 return stream
         raise KeyError(name)
@@ -149,8 +312,50 @@ class Scenario(_Part):
 
     def used_hosts(self) -> list[str]:
         """Hosts on which a stream begins or ends, each once, in the order of the file."""
-        return list(dict.fromkeys(h for s in self.streams for h in (s.source, s.to)))
+        return list(dict.fromkeys(h for s in self.all_streams for h in (s.source, s.to)))
 
     def plain(self) -> dict[str, object]:
         """The scenario as plain data with the keys of the file."""
         return self.model_dump(mode="json", by_alias=True)
+
+
+def whole(numbers: Mapping[str, float]) -> dict[str, float]:
+    """The same numbers, with those that are whole as int, as strict models want them."""
+    return {k: int(v) if float(v).is_integer() else v for k, v in numbers.items()}
+
+
+def drawn(layout: Layout) -> tuple[Stream, ...]:
+    """The streams of a layout; the same seed draws the same."""
+    rng = random.Random(layout.seed)  # noqa: S311 - repeatable, not secret
+    streams = []
+    for turn in range(layout.each):
+        targets = _destinations(layout, rng)
+        for source, to in zip(layout.sources, targets, strict=True):
+            suffix = f"-{turn + 1}" if layout.each > 1 else ""
+            streams.append(
+                Stream.model_validate(
+                    {
+                        "name": f"{layout.group}-{source}{suffix}",
+                        "group": layout.group,
+                        "from": source,
+                        "to": to,
+                        "rate": layout.rate,
+                        "message_bytes": layout.message_bytes,
+                        "bursts": layout.bursts,
+                    }
+                )
+            )
+    return tuple(streams)
+
+
+def _destinations(layout: Layout, rng: random.Random) -> list[str]:
+    if layout.kind == "permutation":
+        if len(layout.to) < len(layout.sources):
+            raise ValueError(f"layout {layout.group} has fewer destinations than sources")
+        return rng.sample(layout.to, len(layout.sources))
+    found = []
+    for source in layout.sources:
+        others = [host for host in layout.to if host != source]
+        hot = layout.kind == "hotspot" and rng.random() < layout.hot and layout.to[0] != source
+        found.append(layout.to[0] if hot else rng.choice(others))
+    return found
