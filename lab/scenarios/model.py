@@ -88,6 +88,9 @@ class Stream(_Part):
         description="Switches that the route must cross, in this order; the rest is chosen by "
         "the seed.",
     )
+    route_seed: int | None = Field(
+        default=None, description="Seed of what is left open of the route; None: the scenario's."
+    )
     rate: Fraction = Field(
         default=1.0,
         description="Send rate as a part of the full rate where no step says another; "
@@ -189,6 +192,8 @@ class Step(_Part):
     message_bytes: MessageBytes | None = Field(
         default=None, description="Payload bytes of streams that do not fix their own."
     )
+    settle_s: Seconds | None = Field(default=None, description="In place of the timeline's.")
+    measure_s: Seconds | None = Field(default=None, description="In place of the timeline's.")
 
 
 class Timeline(_Part):
@@ -212,10 +217,14 @@ class Timeline(_Part):
 
     @model_validator(mode="after")
     def _whole_bins(self) -> Self:
-        for field_name in ("settle_s", "measure_s"):
-            bins = getattr(self, field_name) / self.bin_s
-            if bins < 1 or not math.isclose(bins, round(bins), rel_tol=1e-6):
-                raise ValueError(f"{field_name} must be a whole number of bins of {self.bin_s} s")
+        for part in (self, *self.steps):
+            for field_name in ("settle_s", "measure_s"):
+                length_s = getattr(part, field_name)
+                bins = 1 if length_s is None else length_s / self.bin_s
+                if bins < 1 or not math.isclose(bins, round(bins), rel_tol=1e-6):
+                    raise ValueError(
+                        f"{field_name} must be a whole number of bins of {self.bin_s} s"
+                    )
         if self.sample_s > self.measure_s:
             raise ValueError("sample_s must not be longer than measure_s")
         return self
@@ -339,6 +348,7 @@ def drawn(layout: Layout) -> tuple[Stream, ...]:
                         "group": layout.group,
                         "from": source,
                         "to": to,
+                        "route_seed": layout.seed,
                         "rate": layout.rate,
                         "message_bytes": layout.message_bytes,
                         "bursts": layout.bursts,

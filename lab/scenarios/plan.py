@@ -69,21 +69,25 @@ def full_messages_per_s(scenario: Scenario, message_bytes: int | None = None) ->
 def steps(scenario: Scenario) -> tuple[Step, ...]:
     """The timeline of a pass; every pass has the same one."""
     timeline = scenario.timeline
-    settle_ns = round(timeline.settle_s * 1e9)
-    length_ns = settle_ns + round(timeline.measure_s * 1e9)
-    return tuple(
-        Step(
-            index,
-            what.name,
-            what.value,
-            what.send_rate,
-            what.message_bytes or scenario.workload.message_bytes,
-            t_start_ns=index * length_ns,
-            t_settled_ns=index * length_ns + settle_ns,
-            t_end_ns=(index + 1) * length_ns,
+    found: list[Step] = []
+    start_ns = 0
+    for index, what in enumerate(_courses(scenario)):
+        settled_ns = start_ns + round((what.settle_s or timeline.settle_s) * 1e9)
+        end_ns = settled_ns + round((what.measure_s or timeline.measure_s) * 1e9)
+        found.append(
+            Step(
+                index,
+                what.name,
+                what.value,
+                what.send_rate,
+                what.message_bytes or scenario.workload.message_bytes,
+                start_ns,
+                settled_ns,
+                end_ns,
+            )
         )
-        for index, what in enumerate(_courses(scenario))
-    )
+        start_ns = end_ns
+    return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,8 @@ class _Course:
     send_rate: float = math.nan
     message_bytes: int | None = None
     rates: Mapping[str, float] = field(default_factory=dict)
+    settle_s: float | None = None
+    measure_s: float | None = None
 
 
 def _courses(scenario: Scenario) -> list[_Course]:
@@ -102,7 +108,14 @@ def _courses(scenario: Scenario) -> list[_Course]:
     sweep = timeline.sweep
     if sweep is None:
         return [
-            _Course(s.name, float(i), message_bytes=s.message_bytes, rates=s.rates)
+            _Course(
+                s.name,
+                float(i),
+                message_bytes=s.message_bytes,
+                rates=s.rates,
+                settle_s=s.settle_s,
+                measure_s=s.measure_s,
+            )
             for i, s in enumerate(timeline.steps)
         ]
     if sweep.message_bytes:
@@ -151,6 +164,7 @@ def vc_requests(scenario: Scenario) -> tuple[VcRequest, ...]:
             a=stream.source,
             b=stream.to,
             via=tuple(stream.via),
+            seed=stream.route_seed,
         )
         for stream in scenario.all_streams
     )

@@ -19,7 +19,8 @@ class VcRequest:
     """A wish for a duplex circuit between an endpoint on host ``a`` and one on host ``b``.
 
     ``via`` pins switches of the way from ``a`` to ``b``, in order. Endpoint names that are
-    left empty become ``<name>.a`` and ``<name>.b``.
+    left empty become ``<name>.a`` and ``<name>.b``. ``seed`` draws the route in place of the seed
+    that all circuits share.
     """
 
     name: str
@@ -29,6 +30,7 @@ class VcRequest:
     via: tuple[str, ...] = ()
     a_endpoint: str = ""
     b_endpoint: str = ""
+    seed: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "a_endpoint", self.a_endpoint or f"{self.name}.a")
@@ -131,7 +133,8 @@ def open_vcs(
     labels = labels_in_use(existing)
     opened: list[Vc] = []
     for vc_id, request in enumerate(requests, start=first_id):
-        rng = random.Random(f"{seed}/{request.name}")  # noqa: S311 - repeatable, not secret
+        own = seed if request.seed is None else request.seed
+        rng = random.Random(f"{own}/{request.name}")  # noqa: S311 - repeatable, not secret
         try:
             nodes = router.route(request.a, request.b, request.via, rng)
         except LabError as error:
