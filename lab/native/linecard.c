@@ -205,8 +205,13 @@ static void handle_events(lc *l, int64_t until_ns) {
             lc_deliver(l, e.index, (uint32_t)e.value);
             continue;
         }
-        const fab_frame *fr = &l->f->frame[l->f->port[e.index].sending];
-        uint32_t fed = fr->kind == FAB_DATA && fr->hop == 0 ? fr->vc : FAB_NONE;
+        if (e.kind == LC_EV_HOLD) {
+            fab_hold_over(l->f, e.index, e.t);
+            lc_settle(l);
+            continue;
+        }
+        uint32_t queue = l->f->port[e.index].sending, fed = FAB_NONE;
+        if (queue != FAB_CONTROL && l->f->queue[queue].hop == 0) fed = l->f->queue[queue].vc;
         fab_done(l->f, e.index, e.t);
         lc_settle(l);
         /* a VC that was closed meanwhile has no endpoint any more */

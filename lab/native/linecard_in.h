@@ -25,7 +25,7 @@ typedef struct __attribute__((packed)) {
 #define PDU_AT 18 /* 14 Ethernet + 4 MPLS */
 #define PAYLOAD_AT (PDU_AT + (uint32_t)sizeof(pdu))
 
-enum { LC_EV_DONE, LC_EV_DELIVER };
+enum { LC_EV_DONE, LC_EV_DELIVER, LC_EV_HOLD };
 
 typedef struct {
     int own_ifindex, far_ifindex;

@@ -19,6 +19,7 @@ uint32_t fab_take_frame(fab *f) {
     f->frames_used++;
     f->frame[i].next = FAB_NONE;
     f->frame[i].kind = FAB_DATA;
+    f->frame[i].damaged = 0;
     return i;
 }
 
@@ -83,14 +84,29 @@ static int relieved(const fab *f, const fab_queue *q) {
            !over_share(q->cells, n->used_cells, f->params.buffer_quench_cells, n->active_queues);
 }
 
+/* A source that goes on sending into a quenched queue has not heard of it, or has forgotten. */
+static int must_quench(const fab *f, const fab_queue *q, int64_t now) {
+    if (q->quenching) return now - q->quenched_ns >= f->params.quench_repeat_ns;
+    return congested(f, q);
+}
+
 /* ---- service ---- */
 
-static void start(fab *f, uint32_t pi, uint32_t frame, int64_t service_ns, int64_t now) {
+/* The port is taken until the frame's last cell is out.  A switch behind it sees the first cell long
+ * before that; a host's adapter counts what has come when the last one has. */
+static void start(fab *f, uint32_t pi, uint32_t queue, uint32_t frame, int64_t service_ns,
+                  int64_t now) {
     fab_port *p = &f->port[pi];
-    p->sending = frame;
+    const fab_frame *fr = &f->frame[frame];
+    p->sending = queue;
+    p->sending_cells = fr->cells;
+    p->sending_last = fr->last;
     p->sending_until = now + service_ns;
     p->busy_ns += service_ns;
-    act(f, FAB_BUSY, pi, f->frame[frame].vc, f->frame[frame].hop, frame, now, p->sending_until);
+    int64_t there = p->sending_until + p->propagation_ns;
+    if (f->node[p->peer].kind == FAB_SWITCH) there -= (fr->cells - 1) * p->cell_ns;
+    act(f, FAB_BUSY, pi, fr->vc, fr->hop, frame, now, p->sending_until);
+    act(f, FAB_DELIVER, pi, fr->vc, fr->hop, frame, now, there);
 }
 
 /* Whose turn is it?  Deficit round robin: a queue may send while its credit covers its first
@@ -120,7 +136,7 @@ static void serve(fab *f, uint32_t pi, int64_t now) {
         p->control_head = f->frame[fr].next;
         if (p->control_head == FAB_NONE) p->control_tail = FAB_NONE;
         p->control_cells += f->frame[fr].cells;
-        start(f, pi, fr, f->frame[fr].cells * p->cell_ns, now);
+        start(f, pi, FAB_CONTROL, fr, f->frame[fr].cells * p->cell_ns, now);
         return;
     }
     if (p->stopped || p->current == FAB_NONE) return;
@@ -137,9 +153,12 @@ static void serve(fab *f, uint32_t pi, int64_t now) {
         p->current = q->next; /* credit spent: the next one's turn */
     }
     int64_t service = frame->cells * p->cell_ns;
-    if (service < p->min_service_ns) service = p->min_service_ns;
+    if (frame->message_cells > 0) { /* a short message takes an adapter longer than its cells do */
+        int64_t rest = p->min_service_ns - frame->message_cells * p->cell_ns;
+        if (rest > 0) service += rest;
+    }
     p->wait_ns += now - frame->queued_ns;
-    start(f, pi, fr, service, now);
+    start(f, pi, qi, fr, service, now);
 }
 
 /* ---- memory accounting, with link-level control on its edge ---- */
@@ -196,11 +215,13 @@ int fab_arrive(fab *f, uint32_t frame, int64_t now) {
         f->frame[q->tail].next = frame;
     q->tail = frame;
     q->frames++;
+    q->messages += fr->last;
     account(f, q, fr->cells);
     if (q->input != FAB_NONE) {
         fill_input(f, q->input, fr->cells);
-        if (f->params.flow_control == FAB_SOURCE_QUENCH && !q->quenching && congested(f, q)) {
+        if (f->params.flow_control == FAB_SOURCE_QUENCH && must_quench(f, q, now)) {
             q->quenching = 1;
+            q->quenched_ns = now;
             act(f, FAB_QUENCH, q->port, fr->vc, fr->hop, FAB_NONE, now, now);
         }
     }
@@ -225,44 +246,70 @@ void fab_control(fab *f, uint32_t frame, int64_t now) {
 
 void fab_done(fab *f, uint32_t port, int64_t now) {
     fab_port *p = &f->port[port];
-    uint32_t frame = p->sending;
-    if (frame == FAB_NONE || now < p->sending_until) abort(); /* the driver's mistake */
-    fab_frame *fr = &f->frame[frame];
+    uint32_t qi = p->sending;
+    if (qi == FAB_NONE || now < p->sending_until) abort(); /* the driver's mistake */
     p->sending = FAB_NONE;
-    act(f, FAB_DELIVER, port, fr->vc, fr->hop, frame, now, now + p->propagation_ns);
-    if (fr->kind == FAB_DATA) {
-        fab_queue *q = &f->queue[f->vc[fr->vc].first_queue + fr->hop];
+    if (qi != FAB_CONTROL) {
+        fab_queue *q = &f->queue[qi];
+        int32_t cells = p->sending_cells;
         p->frames++;
-        p->cells += fr->cells;
-        account(f, q, -fr->cells);
+        p->cells += cells;
+        q->messages -= p->sending_last;
+        account(f, q, -cells);
         if (q->input != FAB_NONE) {
             if (q->quenching && relieved(f, q)) {
                 q->quenching = 0;
-                act(f, FAB_UNQUENCH, port, fr->vc, fr->hop, FAB_NONE, now, now);
+                act(f, FAB_UNQUENCH, port, q->vc, q->hop, FAB_NONE, now, now);
             }
-            drain_input(f, q->input, fr->cells, now);
+            drain_input(f, q->input, cells, now);
         }
     }
     serve(f, port, now);
 }
 
-void fab_source(fab *f, uint32_t vc, uint32_t hop, int stop, int64_t now) {
+static void hold(fab *f, uint32_t vc, int64_t now) {
     fab_vc *v = &f->vc[vc];
-    uint32_t qi = v->first_queue;
-    fab_queue *q = &f->queue[qi];
-    if (stop)
-        v->quenched_by |= 1ull << hop;
-    else
-        v->quenched_by &= ~(1ull << hop);
+    fab_queue *q = &f->queue[v->first_queue];
     uint8_t held = v->quenched_by != 0;
     if (held == q->held) return;
     q->held = held;
     if (held) {
-        ring_remove(f, &f->port[q->port], qi);
+        ring_remove(f, &f->port[q->port], v->first_queue);
     } else if (q->frames > 0) {
-        ring_add(f, &f->port[q->port], qi);
+        ring_add(f, &f->port[q->port], v->first_queue);
         serve(f, q->port, now);
     }
+}
+
+static void set_hold_timer(fab *f, uint32_t vc, int64_t now) {
+    fab_vc *v = &f->vc[vc];
+    v->hold_timer = 1;
+    act(f, FAB_HOLD, FAB_NONE, vc, 0, FAB_NONE, now, v->hold_until_ns);
+}
+
+void fab_source(fab *f, uint32_t vc, uint32_t hop, int stop, int64_t now) {
+    fab_vc *v = &f->vc[vc];
+    if (stop) {
+        v->quenched_by |= 1ull << hop;
+        v->hold_until_ns = now + f->params.quench_hold_ns;
+        if (!v->hold_timer) set_hold_timer(f, vc, now);
+    } else {
+        v->quenched_by &= ~(1ull << hop);
+    }
+    hold(f, vc, now);
+}
+
+void fab_hold_over(fab *f, uint32_t vc, int64_t now) {
+    fab_vc *v = &f->vc[vc];
+    v->hold_timer = 0;
+    if (!v->quenched_by) return;
+    if (now < v->hold_until_ns) { /* quenched again meanwhile */
+        set_hold_timer(f, vc, now);
+        return;
+    }
+    v->hold_expired++;
+    v->quenched_by = 0;
+    hold(f, vc, now);
 }
 
 void fab_set_cut(fab *f, uint32_t port, int cut, int64_t now) {
@@ -312,7 +359,12 @@ void fab_clear(fab *f, int32_t flow_control) {
         f->port[i].cut = cut;
     }
     for (uint32_t i = 0; i < f->queues; i++) f->queue[i] = empty_queue(f->queue[i]);
-    for (uint32_t i = 0; i < f->vcs; i++) f->vc[i].quenched_by = 0;
+    for (uint32_t i = 0; i < f->vcs; i++) {
+        fab_vc *v = &f->vc[i];
+        v->quenched_by = 0;
+        v->hold_until_ns = v->hold_expired = 0;
+        v->hold_timer = 0;
+    }
 }
 
 /* ---- construction ---- */
@@ -390,18 +442,19 @@ void fab_close_vc(fab *f, uint32_t vc) { f->vc[vc].open = 0; }
 /* ---- check ---- */
 
 static int check_queue(const fab *f, const fab_queue *q) {
-    int32_t frames = 0, cells = 0;
+    int32_t frames = 0, cells = 0, messages = 0;
     for (uint32_t i = q->head; i != FAB_NONE; i = f->frame[i].next) {
         frames++;
         cells += f->frame[i].cells;
+        messages += f->frame[i].last;
         if (f->frame[i].next == FAB_NONE && i != q->tail) return 1;
     }
     const fab_port *p = &f->port[q->port];
-    if (p->sending != FAB_NONE) {
-        const fab_frame *s = &f->frame[p->sending];
-        if (s->kind == FAB_DATA && s->vc == q->vc && s->hop == q->hop) cells += s->cells;
+    if (p->sending != FAB_NONE && p->sending != FAB_CONTROL && &f->queue[p->sending] == q) {
+        cells += p->sending_cells;
+        messages += p->sending_last;
     }
-    if (frames != q->frames || cells != q->cells) return 2;
+    if (frames != q->frames || cells != q->cells || messages != q->messages) return 2;
     if ((q->next != FAB_NONE) != (q->frames > 0 && !q->held)) return 3;
     return 0;
 }

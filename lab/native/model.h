@@ -9,12 +9,20 @@
  *          The same index names, at the node it sends to, the input that its cells came in by.
  *   VC     a chain of ports from a source host to a destination host (hop 0 is the source
  *          adapter).  Every VC has one queue at every hop: cells queue per VCI per port.
- *   frame  what moves as a whole: one cell in cell mode, one message in message mode.
+ *   frame  what moves as a whole: a train of cells of one message.  A message is an AAL5 PDU of
+ *          so many cells; it goes as frames of up to so many cells as the driver chooses (one cell:
+ *          cell-exact).  Its first frame says how long the message is, its last one says so.
+ *
+ * Switches cut through: a frame is handed to the switch behind a link when its first cell has got
+ * there, to a host when its last cell has.  The memory that it takes where it was is free when its
+ * last cell has left.
  *
  * Flow control, always judged where the queue is:
  *   quench      a VCI is congested when its own queue, or its fair share of an over-full link, or
  *               its fair share of an over-full memory is exceeded; then its *source* is told to
  *               stop (FAB_QUENCH), and to go on (FAB_UNQUENCH) when the queue has drained.
+ *               Either cell may be lost: a quench is repeated while frames keep coming, and a
+ *               source that has heard nothing for long goes on by itself (FAB_HOLD).
  *   link level  an input whose cells fill their part of the memory stops the whole link before it
  *               (FAB_STOP, FAB_GO), whatever VCI the cells belong to.  It stays armed under quench
  *               as the last guard of losslessness, as in the original product.
@@ -28,6 +36,7 @@
 #include <stdint.h>
 
 #define FAB_NONE 0xffffffffu
+#define FAB_CONTROL 0xfffffffeu
 #define FAB_MAX_HOPS 63 /* a quench mask holds one bit a hop */
 
 enum { FAB_LINK_LEVEL = 0, FAB_SOURCE_QUENCH = 1 };
@@ -36,11 +45,12 @@ enum { FAB_DATA = 0, FAB_CELL_QUENCH = 1, FAB_CELL_UNQUENCH = 2 };
 
 enum {
     FAB_BUSY = 1,  /* port starts to send frame at t0 and needs fab_done(port) at t1 */
-    FAB_DELIVER,   /* frame has left port and reaches the node behind it at t1 */
+    FAB_DELIVER,   /* ... and it reaches the node behind the port at t1, perhaps before that */
     FAB_QUENCH,    /* the queue of (vc, hop) is congested: tell the source to stop */
     FAB_UNQUENCH,  /* ... is relieved: tell the source to go on */
     FAB_STOP,      /* input full: port (the one before it) is stopped */
-    FAB_GO         /* ... is started again */
+    FAB_GO,        /* ... is started again */
+    FAB_HOLD       /* the source of vc is held: needs fab_hold_over(vc) at t1 */
 };
 
 typedef struct {
@@ -52,6 +62,8 @@ typedef struct {
     int32_t input_stop_cells;      /* cells of one input: the link is stopped from here ... */
     int32_t input_go_cells;        /* ... and started again at or below this */
     int32_t quantum_cells;         /* fair service: cells a VCI may send per round */
+    int64_t quench_repeat_ns;      /* cells that come so long after a quench cause another one */
+    int64_t quench_hold_ns;        /* without a quench for so long a held source goes on */
 } fab_params;
 
 typedef struct {
@@ -66,17 +78,19 @@ typedef struct {
 typedef struct {
     uint32_t node, peer;        /* from, to */
     int64_t cell_ns;            /* serialisation time of a cell */
-    int64_t min_service_ns;     /* least time per frame (a host's message rate); 0 = none */
+    int64_t min_service_ns;     /* least time per message (a host's message rate); 0 = none */
     int64_t propagation_ns;
     uint32_t current;           /* queue whose turn it is, or FAB_NONE */
     uint32_t control_head, control_tail;
-    uint32_t sending;           /* frame under way, or FAB_NONE */
+    uint32_t sending;           /* queue of the frame under way, FAB_CONTROL, or FAB_NONE */
+    int32_t sending_cells;
     int64_t sending_until;
     int32_t queued_cells;
     int32_t active_queues;
     int32_t input_cells;        /* cells stored at peer that came over this port */
     uint8_t stopped;            /* by the peer's link-level control */
     uint8_t cut;                /* administratively down (fault) */
+    uint8_t sending_last;       /* the frame under way ends its message */
     /* totals since construction or fab_clear() */
     int64_t frames, cells, busy_ns, control_cells, wait_ns;
 } fab_port;
@@ -86,8 +100,11 @@ typedef struct {
     uint32_t input;             /* port its cells came over, FAB_NONE at hop 0 */
     uint32_t head, tail;
     uint32_t next, prev;        /* ring of serviceable queues of the port, FAB_NONE = not in it */
-    int32_t cells, frames;
+    int32_t cells;              /* waiting or being sent */
+    int32_t frames;             /* waiting */
+    int32_t messages;           /* whose last frame waits or is being sent */
     int32_t deficit;
+    int64_t quenched_ns;        /* when this queue last told the source to stop */
     uint8_t quenching;          /* this queue has told the source to stop */
     uint8_t held;               /* hop 0 only: the source is stopped */
 } fab_queue;
@@ -96,6 +113,9 @@ typedef struct {
     uint32_t first_queue, hops;
     uint32_t reverse;           /* the VC of the other direction */
     uint64_t quenched_by;       /* bit h: hop h has told this source to stop */
+    int64_t hold_until_ns;      /* then the source goes on by itself */
+    int64_t hold_expired;       /* how often it did */
+    uint8_t hold_timer;         /* fab_hold_over() is to come */
     uint8_t open;
 } fab_vc;
 
@@ -107,6 +127,9 @@ typedef struct {
     uint8_t about_hop;          /* control cells: the congested hop ... */
     uint32_t about_vc;          /* ... and VC */
     int32_t cells;
+    int32_t message_cells;      /* of the whole message on its first frame, 0 on the others */
+    uint8_t last;               /* this frame ends its message */
+    uint8_t damaged;            /* the driver's: a bit of it was changed on the way */
     int64_t queued_ns;          /* when it came into its present queue */
     int64_t user;               /* the driver's own */
 } fab_frame;
@@ -154,6 +177,7 @@ int fab_arrive(fab *f, uint32_t frame, int64_t now);  /* at the queue of its (vc
 void fab_control(fab *f, uint32_t frame, int64_t now); /* a control cell, served before all data */
 void fab_done(fab *f, uint32_t port, int64_t now);    /* end of the transmission under way */
 void fab_source(fab *f, uint32_t vc, uint32_t hop, int stop, int64_t now); /* cell at the source */
+void fab_hold_over(fab *f, uint32_t vc, int64_t now);
 void fab_set_cut(fab *f, uint32_t port, int cut, int64_t now);
 /* As if just built, with this mode of flow control: no frame anywhere (all go back to the pool), no
  * quench, no stop, totals and peaks zero.  Nodes, ports and VCs stay. */

@@ -69,7 +69,8 @@ static void enter(lc *l, uint32_t vc, unet_ni *ni, uint32_t c, const unet_messag
     fab_frame *fr = &l->f->frame[frame];
     fr->vc = vc;
     fr->hop = 0;
-    fr->cells = cells_of(l, m->length);
+    fr->cells = fr->message_cells = cells_of(l, m->length);
+    fr->last = 1;
     l->stats.sent++;
     fab_arrive(l->f, frame, l->at_ns); /* an adapter is bounded by its window, not by memory */
     lc_settle(l);
@@ -86,8 +87,7 @@ void lc_feed(lc *l, uint32_t vc) {
     fab_queue *q = &l->f->queue[v->first_queue];
     for (;;) {
         unet_message m;
-        int32_t before = q->frames;
-        if (before >= l->o.window) break;
+        if (q->messages >= l->o.window) break;
         if (!unet_next(ni, c, &m)) break;
         int64_t sent = l->stats.sent;
         enter(l, vc, ni, c, &m);
@@ -103,7 +103,7 @@ void lc_feed_endpoint(lc *l, uint32_t endpoint) {
         /* With one channel whose adapter queue is full, the next departure looks at the send queue
          * anyway, so the process need not ring. */
         int busy = ni->channels == 1 &&
-                   l->f->queue[l->f->vc[ni->channel[0].vc].first_queue].frames >= l->o.window;
+                   l->f->queue[l->f->vc[ni->channel[0].vc].first_queue].messages >= l->o.window;
         if (!unet_set_idle(ni, !busy)) return;
     }
 }
@@ -155,7 +155,8 @@ void lc_receive(lc *l, const uint8_t *data, uint32_t bytes, int ifindex) {
     fr->vc = q->vc;
     fr->hop = (uint16_t)q->hop;
     fr->kind = p.kind;
-    fr->cells = p.kind == FAB_DATA ? cells_of(l, p.length) : 1;
+    fr->cells = fr->message_cells = p.kind == FAB_DATA ? cells_of(l, p.length) : 1;
+    fr->last = 1;
     if (p.kind != FAB_DATA) {
         fab_control(l->f, frame, l->at_ns);
     } else if (fab_arrive(l->f, frame, l->at_ns) < 0) {
@@ -242,6 +243,7 @@ static void signal_source(lc *l, uint32_t vc, uint32_t hop, uint8_t kind) {
     pdu p = {.kind = kind, .about_hop = (uint8_t)hop, .about_vc = vc, .sent_ns = l->at_ns};
     f->frame[frame].kind = kind;
     f->frame[frame].cells = 1;
+    f->frame[frame].last = 0;
     write_frame(l, frame, l->label[back->first_queue + back->hops - hop - 1], CONTROL_CLASS, p, 0);
     l->stats.control_sent++;
     send_into(l, f->port[port].node, l->port[port].own_ifindex, frame);
@@ -272,6 +274,9 @@ static void carry_out(lc *l, const fab_action *a) {
     case FAB_GO:
         l->stats.goes++;
         lc_observe_event(l, 3, a->port, FAB_NONE, 0);
+        break;
+    case FAB_HOLD:
+        evq_push(&l->events, a->t1, LC_EV_HOLD, a->vc, 0);
         break;
     default:
         abort();

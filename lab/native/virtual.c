@@ -1,14 +1,14 @@
 /* See virtual.h. */
 #include "virtual.h"
 
-enum { EV_DONE, EV_DELIVER, EV_MESSAGE };
+enum { EV_DONE, EV_DELIVER, EV_MESSAGE, EV_HOLD };
 
 static void settle(vd *d);
 
 static void inject(vd *d, uint32_t vc) {
     vd_flow *w = &d->flow[vc];
     fab_queue *q = &d->f->queue[d->f->vc[vc].first_queue];
-    while (q->frames < d->window) {
+    while (q->messages < d->window) {
         if (w->interval_ns == 0) {
             if (d->now < w->start_ns || d->now >= w->stop_ns) return;
         } else if (w->backlog == 0) {
@@ -20,7 +20,8 @@ static void inject(vd *d, uint32_t vc) {
         fab_frame *fr = &d->f->frame[frame];
         fr->vc = vc;
         fr->hop = 0;
-        fr->cells = w->cells;
+        fr->cells = fr->message_cells = w->cells;
+        fr->last = 1;
         fr->user = d->now;
         w->sent++;
         fab_arrive(d->f, frame, d->now);
@@ -35,6 +36,7 @@ static void signal_source(vd *d, uint32_t vc, uint32_t hop, uint8_t kind) {
     fab_frame *fr = &d->f->frame[frame];
     fr->kind = kind;
     fr->cells = 1;
+    fr->last = 0;
     fr->vc = v->reverse;
     fr->hop = (uint16_t)(v->hops - hop); /* the reverse queue at the switch of hop `hop` */
     fr->about_vc = vc;
@@ -101,6 +103,9 @@ static void settle(vd *d) {
         case FAB_GO:
             d->goes++;
             break;
+        case FAB_HOLD:
+            evq_push(&d->events, a.t1, EV_HOLD, a.vc, 0);
+            break;
         }
     }
     f->actions = 0;
@@ -154,8 +159,8 @@ int64_t vd_run(vd *d, int64_t until_ns) {
         uint32_t fed = FAB_NONE; /* VC whose adapter has room again */
         switch (e.kind) {
         case EV_DONE: {
-            fab_frame *fr = &d->f->frame[d->f->port[e.index].sending];
-            if (fr->kind == FAB_DATA && fr->hop == 0) fed = fr->vc;
+            uint32_t queue = d->f->port[e.index].sending;
+            if (queue != FAB_CONTROL && d->f->queue[queue].hop == 0) fed = d->f->queue[queue].vc;
             fab_done(d->f, e.index, d->now);
             break;
         }
@@ -164,6 +169,9 @@ int64_t vd_run(vd *d, int64_t until_ns) {
             break;
         case EV_MESSAGE:
             message_due(d, e.index);
+            break;
+        case EV_HOLD:
+            fab_hold_over(d->f, e.index, d->now);
             break;
         }
         settle(d);

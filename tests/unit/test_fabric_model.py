@@ -19,6 +19,8 @@ PARAMS = {
     "input_stop_cells": 2500,
     "input_go_cells": 2000,
     "quantum_cells": MESSAGE_CELLS,
+    "quench_repeat_ns": 250_000,
+    "quench_hold_ns": 20_000_000,
 }
 
 
@@ -96,7 +98,7 @@ def test_nothing_is_lost_and_every_rule_holds(
         assert flow.delivered_cells == flow.delivered * cells
         assert not fabric.held(vc)
     signals = fabric.signals()
-    assert signals["quenches"] == signals["unquenches"]
+    assert signals["quenches"] >= signals["unquenches"]  # cells under way may repeat a quench
     assert signals["stops"] == signals["goes"]
 
 

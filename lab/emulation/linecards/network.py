@@ -179,6 +179,8 @@ def native_params(params: FabricParams, flow_control: str) -> dict[str, int]:
         "input_stop_cells": params.input_stop_cells,
         "input_go_cells": params.input_go_cells,
         "quantum_cells": params.turn_cells,
+        "quench_repeat_ns": params.quench_repeat_ns,
+        "quench_hold_ns": params.quench_hold_ns,
     }
 
 
