@@ -16,14 +16,14 @@ from pathlib import Path
 from lab.emulation.client import LineCards
 from lab.emulation.state import LabState, load_state
 from lab.engine.counters import difference, read_counters
-from lab.engine.endpoints import EndpointSet
+from lab.engine.endpoints import EndpointSet, segment_of
 from lab.engine.faults import Fault, heal_all, inject
 from lab.engine.machine import MachineSampler
 from lab.engine.progress import Reporter
 from lab.engine.run import Run, pass_phase, read_owner
 from lab.engine.watch import Watch, Watched
 from lab.errors import LabError
-from lab.scenarios import Pass, endpoint_plans, steps
+from lab.scenarios import EndpointPlan, Pass, endpoint_plans, steps
 from lab.scenarios.plan import end_s, pass_s
 
 ATTACH_TIMEOUT_S = 60.0
@@ -75,7 +75,7 @@ def drive_pass(run: Run, pass_name: str, faults: Sequence[Fault] = ()) -> Outcom
         heal_all(state)
     return Outcome(
         pass_name=pass_name,
-        endpoints=2 * len(run.scenario.streams),
+        endpoints=2 * len(run.scenario.streams_of(passing)),
         in_flight=in_flight,
         real_s=round(time.monotonic() - started_s, 3),
     )
@@ -132,7 +132,8 @@ class _Driver:
         run, name = self._run, self._passing.name
         scenario = run.scenario
         channels = {vc.name: vc.id for vc in self._state.vcs}
-        missing = [s.name for s in scenario.streams if s.name not in channels]
+        streams = scenario.streams_of(self._passing)
+        missing = [s.name for s in streams if s.name not in channels]
         if missing:
             raise LabError(f"no VC is open for {', '.join(missing)}", remedy="open them first")
         plans = endpoint_plans(scenario, self._passing, channels)
@@ -141,6 +142,7 @@ class _Driver:
             # Until the pass begins, endpoints that attach shall see no virtual zero.
             self._cards.call("hold")
             self._say(f"starting {len(plans)} endpoint processes", 0.0)
+            self._shape_segments(plans)
             endpoints.start(plans)
             self._wait_attached(watch, endpoints)
             endpoints.watch_all(watch)
@@ -168,6 +170,13 @@ class _Driver:
     def _write(self, name: str, data: object) -> None:
         (self._run.raw / name).write_text(json.dumps(data, indent=1), encoding="utf-8")
 
+    def _shape_segments(self, plans: Sequence[EndpointPlan]) -> None:
+        """Have every endpoint's next segment made to the messages of this pass."""
+        for plan in plans:
+            self._cards.call(
+                "endpoint", host=plan.host, name=plan.endpoint, segment=segment_of(plan)
+            )
+
     def _wait_attached(self, watch: Watch, endpoints: EndpointSet) -> None:
         deadline_s = time.monotonic() + ATTACH_TIMEOUT_S
         while missing := endpoints.missing(self._cards.call("stats")["attached"]):
@@ -179,13 +188,17 @@ class _Driver:
             watch.wait(0.1)
 
     def _begin(self) -> int:
+        scenario, passing = self._run.scenario, self._passing
         epoch_ns = time.monotonic_ns() + int(LEAD_S * 1e9)
         self._cards.call(
             "pass",
-            name=self._passing.name,
-            flow_control=self._passing.flow_control,
+            name=passing.name,
+            flow_control=passing.flow_control,
             epoch_ns=epoch_ns,
-            sample_ns=round(self._run.scenario.timeline.sample_s * 1e9),
+            sample_ns=round(scenario.timeline.sample_s * 1e9),
+            params=scenario.fabric_of(passing).model_dump(),
+            costs=scenario.adapter_of(passing).model_dump(),
+            seed=scenario.seed,
         )
         return epoch_ns
 
@@ -232,10 +245,7 @@ class _Driver:
         if current is None or virtual_s >= end_s(scenario):
             message = "draining"
         else:
-            message = (
-                f"step {current.index + 1}/{len(timeline)}: "
-                f"{scenario.timeline.sweep.group} at {current.send_rate:.0%}"
-            )
+            message = f"step {current.index + 1}/{len(timeline)}: {current.name}"
         self._say(message, virtual_s / pass_s(scenario))
 
     def _wait_ended(self, watch: Watch, endpoints: EndpointSet) -> None:

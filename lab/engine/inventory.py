@@ -23,8 +23,8 @@ def inventory(scenario: Scenario, python: str) -> dict[str, object]:
         groups["containers" if kind == "container" else "mininet"][host] = {
             "lab_host": host,
             "lab_kind": kind,
-            "lab_streams_out": [s.name for s in scenario.streams if s.source == host],
-            "lab_streams_in": [s.name for s in scenario.streams if s.to == host],
+            "lab_streams_out": [s.name for s in scenario.all_streams if s.source == host],
+            "lab_streams_in": [s.name for s in scenario.all_streams if s.to == host],
             "ansible_python_interpreter": "/usr/bin/python3" if kind == "container" else python,
         }
     return {

@@ -89,7 +89,7 @@ def _perform(module: AnsibleModule) -> Result:
     if params["name"]:
         wanted = {params["name"]}
     elif params["run_dir"]:
-        wanted = {stream.name for stream in run_of(module).scenario.streams}
+        wanted = {stream.name for stream in run_of(module).scenario.all_streams}
     else:
         raise LabError("neither name nor run_dir says which circuits", remedy="give one of them")
     opened = closed = 0

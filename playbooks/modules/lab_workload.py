@@ -6,8 +6,8 @@ DOCUMENTATION = r"""
 module: lab_workload
 short_description: Drive one pass of an experiment from its first to its last virtual second
 description:
-  - Starts the endpoint processes of all streams in their hosts and containers, gives them and
-    the line cards one common virtual zero, waits until the timeline is over, and gathers what
+  - Starts the endpoint processes of the pass's streams in their hosts and containers, gives them
+    and the line cards one common virtual zero, waits until the timeline is over, and gathers what
     was observed into the run's C(raw) directory.
   - All that needs sub-second timing happens inside this one step. Faults of the experiment are
     therefore given to it with their virtual times.
@@ -97,9 +97,9 @@ def _perform(module: AnsibleModule) -> Result:
 
     run = run_of(module)
     faults = [parse_fault(item) for item in module.params["faults"]]
-    run.passing(module.params["pass"])
+    passing = run.passing(module.params["pass"])
     if module.check_mode:
-        return {"changed": True, "endpoints": 2 * len(run.scenario.streams)}
+        return {"changed": True, "endpoints": 2 * len(run.scenario.streams_of(passing))}
     return {"changed": True, **asdict(drive_pass(run, module.params["pass"], faults))}
 
 

@@ -19,6 +19,8 @@ from lab.engine.drive import drive_pass
 from lab.engine.faults import Fault
 from lab.engine.run import Run
 from lab.errors import LabError
+from lab.scenarios import EndpointPlan, Pass
+from lab.unet.segment import Geometry
 
 # What a stand-in endpoint does: wait, then write its result, unless told to fail at once.
 PROGRAM = """
@@ -97,10 +99,13 @@ def test_a_pass_from_beginning_to_end(world: World) -> None:
     outcome = drive_pass(world.run, "off")
     assert (outcome.endpoints, outcome.in_flight) == (4, 3)
     operations = [op for op in world.cards.operations() if op != "stats"]
-    assert operations == ["hold", "pass", "dump"]
+    assert operations == ["hold", *["endpoint"] * 4, "pass", "dump"]
     request = next(r for r in world.cards.requests if r["op"] == "pass")
     assert request["flow_control"] == "link"
     assert request["sample_ns"] == 500_000
+    assert request["params"] == world.run.scenario.fabric.model_dump()
+    assert request["costs"] == world.run.scenario.adapter.model_dump()
+    assert request["seed"] == world.run.scenario.seed
     raw = world.run.raw
     assert json.loads((raw / "off-bg2.a.out.json").read_text()) == {"stream": "bg2"}
     assert json.loads((raw / "off-os-counters.json").read_text())[0]["value"] == 0
@@ -108,9 +113,45 @@ def test_a_pass_from_beginning_to_end(world: World) -> None:
     plan = json.loads(
         (labels.host_dir(world.state.lab_id, "n3") / "off-cong2.a.plan.json").read_text()
     )
-    assert [step["rate"] for step in plan["steps"]] == [0, 1.0]
+    assert [change["rate"] for change in plan["changes"]] == [0, 1.0]
     assert plan["channel"] == 2
     assert {name for _, name in world.started} == {"bg2.a", "bg2.b", "cong2.a", "cong2.b"}
+
+
+def test_a_pass_has_its_own_streams_and_parameters(world: World) -> None:
+    passing = Pass(
+        name="some",
+        flow_control="quench",
+        groups=["congestion"],
+        fabric={"buffer_cells": 9000.0},
+        adapter={"signal_ns": 30_000.0},
+    )
+    scenario = world.run.scenario.model_copy(update={"passes": [passing]})
+    outcome = drive_pass(Run(world.run.dir, scenario), "some")
+    assert outcome.endpoints == 2
+    assert {name for _, name in world.started} == {"cong2.a", "cong2.b"}
+    request = next(r for r in world.cards.requests if r["op"] == "pass")
+    assert request["params"]["buffer_cells"] == 9000
+    assert request["costs"]["signal_ns"] == 30_000
+    assert {path.name for path in world.run.raw.glob("some-*.out.json")} == {
+        "some-cong2.a.out.json",
+        "some-cong2.b.out.json",
+    }
+
+
+def test_a_segment_is_made_to_the_largest_message() -> None:
+    def shape(*sizes: int) -> Geometry:
+        changes = [{"t_start_s": 0.0, "rate": 1.0, "message_bytes": size} for size in sizes]
+        plan = EndpointPlan("x", "g", "send", "n1", "x.a", {"changes": changes})
+        return Geometry(**endpoints.segment_of(plan))
+
+    assert shape(1, 2048).segment_bytes == Geometry().segment_bytes
+    large = shape(1, 65_536, 40_001)
+    assert large.buffer_bytes == 65_536
+    assert large.receive_buffers >= 128
+    assert large.buffers - large.receive_buffers >= large.send_slots
+    assert 64 * large.segment_bytes < 2**31
+    assert shape(10_001).buffer_bytes == 10_048
 
 
 def test_dead_line_cards_end_the_pass_at_once(world: World) -> None:
