@@ -49,7 +49,10 @@ def test_the_scenario_loads_and_is_listed():
     assert [p.flow_control for p in scenario.passes] == ["quench", "link"]
     assert len(scenario.streams) == 14
     entry = next(entry for entry in list_scenarios() if entry.name == NAME)
-    assert (entry.engines, entry.claims) == (("emulation",), len(scenario.claims))
+    assert (entry.engines, entry.claims) == (
+        ("emulation", "simulation"),
+        len(scenario.claims),
+    )
 
 
 def test_the_published_schema_is_current():
@@ -71,9 +74,9 @@ def test_unknown_scenario_suggests_the_nearest():
         ("{name: bg2, g", "{nam: bg2, g", "streams[0].nam: unknown key", "did you mean name?"),
         ("seed: 1", "seed: one", "seed: 'one' is not allowed; it should be a valid integer", ""),
         ("dilation: 100", "dilation: 0", "dilation: 0 is not allowed; it should be greater", ""),
-        ("_bytes: 2048", "_bytes: 9000", "workload.message_bytes: 9000 is not allowed", ""),
+        ("_bytes: 2048", "_bytes: 90000", "workload.message_bytes: 90000 is not allowed", ""),
         ("control: link", "control: lnk", "passes[1].flow_control: 'lnk'", "did you mean link?"),
-        ("[emulation]", "[emulator]", "engines[0]: 'emulator'", "did you mean emulation?"),
+        ("[emulation, sim", "[emulator, sim", "engines[0]: 'emulator'", "did you mean emulation?"),
         ("from: n7,", "from: n99,", "streams[0].from: there is no host 'n99'", "did you mean n9?"),
         ("containers: [n1,", "containers: [n0,", "hosts.containers[0]: there is no host", "n1"),
         (
@@ -201,8 +204,13 @@ def test_plans_of_a_pass():
     assert (sender.host, sender.endpoint) == ("n50", "cong8.a")
     plain = json.loads(json.dumps(sender.plan))
     assert plain["channel"] == channels["cong8"]
-    assert [s["rate"] for s in plain["steps"]] == scenario.timeline.sweep.send_rates
-    assert plain["full_messages_per_s"] == full_messages_per_s(scenario)
+    assert [s["rate"] for s in plain["changes"]] == scenario.timeline.sweep.send_rates
+    full = full_messages_per_s(scenario)
+    assert plain["changes"][1]["messages_per_s"] == pytest.approx(0.05 * full)
     greedy = next(p for p in plans if p.role == "send" and p.stream == "bg2").plan
-    assert greedy["steps"] == [{"t_start_s": 0.0, "rate": 1.0, "messages_per_s": None}]
+    assert greedy["changes"] == [
+        {"t_start_s": 0.0, "rate": 1.0, "message_bytes": 2048, "messages_per_s": full}
+    ]
+    assert [w["step"] for w in plain["windows"]] == list(range(10))
+    assert (plain["windows"][1]["t_start_s"], plain["windows"][1]["t_end_s"]) == (0.1, 0.13)
     assert set(stream_rates(scenario, scenario.stream("bg2"))) == {1.0}
