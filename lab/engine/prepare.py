@@ -4,11 +4,13 @@ Nothing is built before everything that can be checked has been: a mistake in a 
 never half-starts a lab.
 """
 
+import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from lab.engine.engines import EMULATION, SIMULATION, choose_engine
 from lab.engine.inventory import write_inventory
 from lab.engine.run import Run, find_owner, write_owner
 from lab.errors import LabError
@@ -16,8 +18,8 @@ from lab.paths import RESULTS, shown
 from lab.results.runs import create_run
 from lab.scenarios import Scenario, load_scenario, scenario_path
 
-ENGINES = ("emulation",)
 MIN_FREE_BYTES = 200_000_000
+_PLACE = "name another place for runs: LAB_RESULTS=DIR lab run ..."
 
 
 def parse_overrides(pairs: Sequence[str]) -> dict[str, str]:
@@ -42,23 +44,19 @@ def resolve(
     dilation: float | None = None,
     engine: str | None = None,
 ) -> tuple[Scenario, str]:
-    """Load and check a scenario as it will run; returns it with the engine's name."""
+    """Load and check a scenario as it will run; returns it with the engine's name.
+
+    Without an engine it is the scenario's preferred one, whether this machine can run it or not.
+    """
     options = dict(overrides)
     if seed is not None:
         options["seed"] = str(seed)
     if dilation is not None:
         options["dilation"] = repr(dilation)
     scenario = load_scenario(name, options)
-    chosen = engine or next((e for e in scenario.engines if e in ENGINES), scenario.engines[0])
-    if chosen not in scenario.engines:
-        raise LabError(
-            f"scenario {scenario.name} does not run on engine {chosen!r}",
-            remedy=f"its engines: {', '.join(scenario.engines)}",
-        )
-    if chosen not in ENGINES:
-        raise LabError(
-            f"engine {chosen!r} is not built yet", remedy=f"available: {', '.join(ENGINES)}"
-        )
+    chosen = choose_engine(scenario.name, scenario.engines, engine or scenario.engines[0]).engine
+    if chosen == SIMULATION:
+        scenario = load_scenario(name, options, engine=chosen)
     return scenario, chosen
 
 
@@ -73,10 +71,13 @@ def prepare(
 ) -> Run:
     """Check everything, then make ``results/<scenario>/<run>`` with its manifest.
 
+    The playbooks' way in: without an engine it is the emulation, which they drive.
+
     Raises:
         LabError: the scenario, an option or the machine does not allow the run.
     """
     overrides = dict(overrides or {})
+    engine = engine or EMULATION
     resolved = resolve(name, overrides, seed=seed, dilation=dilation, engine=engine)
     return make_run(name, overrides, resolved, results=results)
 
@@ -90,19 +91,26 @@ def make_run(
 ) -> Run:
     """Make the directory of a run that :func:`resolve` has checked."""
     scenario, chosen = resolved
-    check_disk(results)
+    check_place(results)
     made = create_run(scenario, engine=chosen, overrides=overrides, root=results)
     shutil.copy(scenario_path(name), made.path / "scenario.yaml")
     write_owner(made.path, find_owner())
-    run = Run(made.path, scenario)
-    write_inventory(run, sys.executable)
+    run = Run(made.path, scenario, chosen)
+    if chosen == EMULATION:
+        write_inventory(run, sys.executable)
     run.reporter().report("prepare", f"run {made.name} is prepared", 1.0)
     return run
 
 
-def check_disk(results: Path) -> None:
-    """LabError when there is no room for a run's observations."""
-    results.mkdir(parents=True, exist_ok=True)
+def check_place(results: Path) -> None:
+    """LabError when a run's observations have no room, or may not be written."""
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        what = f"{shown(results)} cannot be made: {error.strerror}"
+        raise LabError(what, remedy=_PLACE) from None
+    if not os.access(results, os.W_OK | os.X_OK):
+        raise LabError(f"you may not write into {shown(results)}", remedy=_PLACE)
     free = shutil.disk_usage(results).free
     if free < MIN_FREE_BYTES:
         raise LabError(

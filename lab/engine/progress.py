@@ -63,9 +63,21 @@ class Reporter:
         self._schedule = schedule
         self._clock = clock
 
-    def report(self, phase: str, message: str, fraction: float) -> None:
-        """Say where ``phase`` stands; ``fraction`` (0..1) is the share of this phase."""
+    def report(
+        self, phase: str, message: str, fraction: float, *, left_s: float | None = None
+    ) -> None:
+        """Say where ``phase`` stands.
+
+        Args:
+            phase: its name in the schedule.
+            message: what is being done.
+            fraction: share of this phase that is done, 0..1.
+            left_s: real seconds that it will still take, where that is known better than from
+                the schedule.
+        """
         overall, eta_s = self._schedule.position(phase, fraction)
+        if left_s is not None:
+            eta_s = left_s + self._schedule.position(phase, 1.0)[1]
         self._append(phase, message, overall, eta_s=round(eta_s, 1))
 
     def error(self, phase: str, message: str, remedy: str) -> None:

@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.engine.engines import EMULATION, SIMULATION
 from lab.engine.progress import Reporter, Schedule
 from lab.errors import LabError
 from lab.results.manifest import read_manifest
@@ -21,6 +22,9 @@ RUN_VARIABLE = "LAB_RUN"
 
 # Expected real seconds of the phases on two cores, for the progress bar only.
 PREPARE_S, UP_S, START_S, PASS_OVERHEAD_S, DOWN_S, COLLECT_S, ANALYSE_S = 1, 12, 3, 6, 6, 3, 6
+# A simulation tells the time that it has left by its pace; this is its weight among the phases.
+SIMULATE_S = 20
+SIMULATE = "simulate"
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class Run:
 
     dir: Path
     scenario: Scenario
+    engine: str = EMULATION
 
     @property
     def raw(self) -> Path:
@@ -38,7 +43,7 @@ class Run:
     @property
     def schedule(self) -> Schedule:
         """The phases with their expected lengths."""
-        return schedule(self.scenario)
+        return simulation_schedule() if self.engine == SIMULATION else schedule(self.scenario)
 
     def reporter(self) -> Reporter:
         """Return what a phase reports its progress to."""
@@ -76,9 +81,17 @@ def schedule(scenario: Scenario) -> Schedule:
     )
 
 
+def simulation_schedule() -> Schedule:
+    """The phases of a simulation."""
+    return Schedule(
+        {"prepare": PREPARE_S, SIMULATE: SIMULATE_S, "collect": COLLECT_S, "analyse": ANALYSE_S}
+    )
+
+
 def load_run(run_dir: Path) -> Run:
     """Read a prepared run; LabError when ``run_dir`` is none."""
-    return Run(run_dir.resolve(), read_manifest(run_dir).resolved_scenario())
+    manifest = read_manifest(run_dir)
+    return Run(run_dir.resolve(), manifest.resolved_scenario(), manifest.engine)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,13 @@ from pathlib import Path
 from lab.errors import LabError
 from lab.paths import RESULTS, shown
 from lab.results.files import link_to
-from lab.results.manifest import MANIFEST, finish_manifest, new_manifest, write_manifest
+from lab.results.manifest import (
+    MANIFEST,
+    finish_manifest,
+    new_manifest,
+    read_manifest,
+    write_manifest,
+)
 from lab.scenarios.model import Scenario
 
 LATEST = "latest"
@@ -73,18 +79,41 @@ def find_run(name: str, *, root: Path = RESULTS) -> Path:
     """The directory of a run.
 
     Args:
-        name: a directory, ``<scenario>/<run>``, or a scenario's name for its latest run.
+        name: a directory, ``<scenario>/<run>``, a scenario's name for its latest run, or
+            ``<scenario>:<engine>`` for the latest run of it that an engine completed.
         root: the results folder.
 
     Raises:
         LabError: there is no such run.
     """
+    scenario, colon, engine = name.rpartition(":")
+    if colon and not Path(name).exists():
+        run = newest_run(scenario, engine, root=root)
+        if run is None:
+            raise LabError(
+                f"no run of {scenario!r} on engine {engine!r} is complete",
+                remedy=f"start one with `lab run {scenario} --engine {engine}`",
+            )
+        return run
     for candidate in (Path(name), root / name, root / name / LATEST):
         if (candidate / MANIFEST).is_file():
             return candidate.resolve()
     raise LabError(
         f"there is no run {name!r}", remedy=f"runs are in {shown(root)}/<scenario>/<run>"
     )
+
+
+def newest_run(scenario: str, engine: str, *, root: Path = RESULTS) -> Path | None:
+    """The run of a scenario that an engine completed last; None when there is none."""
+    complete: list[tuple[str, Path]] = []
+    for path in list_runs(root=root, scenario=scenario):
+        try:
+            manifest = read_manifest(path)
+        except LabError:
+            continue
+        if manifest.engine == engine and manifest.exit is not None and manifest.exit.ok:
+            complete.append((manifest.start, path))
+    return max(complete)[1] if complete else None
 
 
 def list_runs(*, root: Path = RESULTS, scenario: str | None = None) -> list[Path]:

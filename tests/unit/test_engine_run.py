@@ -45,7 +45,7 @@ def test_a_prepared_run_can_be_loaded(tmp_path: Path) -> None:
         ("no-such", {}, None),
         (NAME, {"timeline.settle_s": "-1"}, None),
         (NAME, {"hosts.containers": "[n99]"}, None),
-        (NAME, {}, "simulation"),
+        (NAME, {}, "magic"),
     ],
 )
 def test_a_mistake_leaves_nothing(
