@@ -19,6 +19,7 @@ SOURCES = (
     "series.c",
     "traffic.c",
     "observe.c",
+    "lateness.c",
     "linecard.c",
 )
 

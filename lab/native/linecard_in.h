@@ -6,6 +6,7 @@
 
 #include "events.h"
 #include "linecard.h"
+#include "observe.h"
 #include "wire.h"
 
 /* On the wire: Ethernet, one MPLS entry whose label is the VCI, then this. */
@@ -37,10 +38,6 @@ typedef struct {
     uint32_t endpoint, channel;        /* where its messages come from */
     uint32_t to_endpoint, to_channel;  /* where they go */
 } lc_vc;
-
-typedef struct {
-    int64_t frames, cells, busy_ns, control_cells, wait_ns;
-} port_totals;
 
 struct lc {
     fab *f;
@@ -87,7 +84,7 @@ void lc_settle(lc *l);
 void lc_flush(lc *l);
 void lc_touch(lc *l, uint32_t endpoint);
 
-/* observe.c */
+/* lateness.c */
 void lc_observe_event(lc *l, int32_t kind, uint32_t port, uint32_t vc, uint32_t hop);
 void lc_observe_late(lc *l, int64_t late_virtual_ns);
 void lc_observe_crossing(lc *l, int64_t real_ns);

@@ -1,0 +1,65 @@
+/* The line cards' instruments: those of the model (observe.h), and how late they themselves and the
+ * switches are.  Rows into series, no system calls. */
+#include "linecard_in.h"
+
+static observer instruments(lc *l) {
+    return (observer){&l->series[LC_QUEUES], &l->series[LC_EVENTS], &l->series[LC_LINKS],
+                      l->sampled};
+}
+
+void lc_observe_event(lc *l, int32_t kind, uint32_t port, uint32_t vc, uint32_t hop) {
+    observer o = instruments(l);
+    observe_event(&o, l->at_ns, kind, port, vc, hop);
+}
+
+static void count(histogram *h, double us) {
+    if (us <= 500)
+        h->le_500++;
+    else if (us <= 1000)
+        h->le_1000++;
+    else if (us <= 2000)
+        h->le_2000++;
+    else if (us <= 5000)
+        h->le_5000++;
+    else if (us <= 10000)
+        h->le_10000++;
+    else
+        h->gt_10000++;
+}
+
+void lc_observe_late(lc *l, int64_t late_virtual_ns) {
+    double us = (double)late_virtual_ns * l->o.dilation / 1e3;
+    l->late.handed++;
+    l->late_sum_us += us;
+    if (us > l->late.late_max_us) l->late.late_max_us = (float)us;
+    count(&l->late.late, us);
+}
+
+void lc_observe_crossing(lc *l, int64_t real_ns) {
+    double us = (double)real_ns / 1e3;
+    l->late.crossed++;
+    l->cross_sum_us += us;
+    if (us > l->late.cross_max_us) l->late.cross_max_us = (float)us;
+    count(&l->late.cross, us);
+}
+
+static void sample_lateness(lc *l, int64_t t) {
+    lateness_row *now = &l->late;
+    if (!now->handed && !now->crossed) return;
+    now->t_ns = t;
+    if (now->handed) now->late_mean_us = (float)(l->late_sum_us / now->handed);
+    if (now->crossed) now->cross_mean_us = (float)(l->cross_sum_us / now->crossed);
+    lateness_row *r = series_add(&l->series[LC_LATENESS]);
+    if (r) *r = *now;
+    *now = (lateness_row){0};
+    l->late_sum_us = l->cross_sum_us = 0;
+}
+
+void lc_observe_sample(lc *l) {
+    if (l->sample_ns <= 0 || l->now_ns < l->next_sample_ns) return;
+    observer o = instruments(l);
+    observe_queues(&o, l->f, l->now_ns);
+    observe_links(&o, l->f, l->now_ns);
+    sample_lateness(l, l->now_ns);
+    l->next_sample_ns = l->now_ns - l->now_ns % l->sample_ns + l->sample_ns;
+}
