@@ -16,16 +16,24 @@ class Bins:
         self.messages = 0
         self.bytes = 0
 
-    def add(self, time_ns: int, n_bytes: int, latency_ns: int) -> None:
-        """Count a message at ``time_ns``."""
-        index = time_ns // self._width_ns
+    def add_many(self, times_ns: list[int], lengths: list[int], latencies_ns: list[int]) -> None:
+        """Count messages; cheapest when all fall into one bin."""
+        width_ns = self._width_ns
+        index = min(times_ns) // width_ns
+        if max(times_ns) // width_ns == index:
+            self._add(index, len(times_ns), sum(lengths), sum(latencies_ns))
+            return
+        for time_ns, length, latency_ns in zip(times_ns, lengths, latencies_ns, strict=True):
+            self._add(time_ns // width_ns, 1, length, latency_ns)
+
+    def _add(self, index: int, messages: int, n_bytes: int, latency_ns: int) -> None:
         row = self._bins.get(index)
         if row is None:
             row = self._bins[index] = [index * self._width_ns, 0, 0, 0]
-        row[1] += 1
+        row[1] += messages
         row[2] += n_bytes
         row[3] += latency_ns
-        self.messages += 1
+        self.messages += messages
         self.bytes += n_bytes
 
     def rows(self) -> list[list[int]]:

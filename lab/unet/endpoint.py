@@ -25,6 +25,7 @@ from .errors import (
 )
 from .handshake import claim
 from .inbox import Inbox
+from .kernel_path import SOCKET_VARIABLE
 from .outbox import Outbox
 from .segment import RECV_TAIL_AT, SEND_HEAD_AT, SEND_NOT_WAITING, Segment
 from .sleeper import LONGEST_S, Sleeper
@@ -35,11 +36,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
+    from .inbox import Handler
     from .message import Message
+    from .outbox import Fill
     from .rings import Descriptor
     from .upcalls import Upcall, Upcalls
-
-SOCKET_VARIABLE = "LAB_UNET_SOCKET"
 
 
 class Endpoint:
@@ -128,7 +129,7 @@ class Endpoint:
     @property
     def max_message_bytes(self) -> int:
         """Length of the longest message."""
-        return self._segment.geometry.buffer_bytes
+        return self._segment.geometry.max_message_bytes
 
     @property
     def send_slots(self) -> int:
@@ -158,15 +159,27 @@ class Endpoint:
         """Learn what became of sent messages and get their buffers back; sending does it too."""
         self._outbox.reclaim()
 
-    def on_injected(self, callback: Callable[[int, int, int], None]) -> None:
-        """Have ``callback(accepted_ns, injected_ns, length)`` called for every injected message.
+    @property
+    def system_calls(self) -> dict[str, int]:
+        """System calls made so far: to wake a sleeping adapter, and to sleep oneself."""
+        return {"doorbells": self._outbox.doorbells, "sleeps": self._sleeper.sleeps}
 
-        It is called from within `reclaim` and the sending functions; times are virtual.
+    def on_injected(self, callback: Callable[[list[Descriptor]], None]) -> None:
+        """Have ``callback(descriptors)`` called with messages that were injected.
+
+        It is called from within `reclaim` and the sending functions; a descriptor's sent_ns is
+        the virtual time at which the message was accepted, time_ns that of its injection.
         """
         self._outbox.on_injected = callback
 
-    def try_send(self, channel: int, data: bytes | bytearray | memoryview) -> bool:
+    def try_send(
+        self, channel: int, data: bytes | bytearray | memoryview, *, not_before_ns: int = 0
+    ) -> bool:
         """Send if the queue has room; tell whether it had.
+
+        With ``not_before_ns`` the adapter leaves the message in the queue until that virtual
+        time: a process that knows when it would have sent, had it not been slow to wake up,
+        sends at that time exactly.
 
         Raises:
             MessageTooLong: more than `max_message_bytes`.
@@ -174,7 +187,7 @@ class Endpoint:
             NotAttached: the endpoint is detached.
         """
         self._check_sending(len(data))
-        return self._outbox.push(channel, data, self.virtual_now_ns())
+        return self._outbox.push(channel, data, self.virtual_now_ns(), not_before_ns)
 
     def send(self, channel: int, data: bytes | bytearray | memoryview) -> None:
         """Send, or raise `QueueFull`; otherwise like `try_send`."""
@@ -197,7 +210,7 @@ class Endpoint:
         channel: int,
         length: int,
         count: int,
-        fill: bytes | Callable[[mmap.mmap, int, int], None],
+        fill: bytes | Fill,
     ) -> int:
         """Send up to ``count`` messages of equal length in one go; return how many fitted.
 
@@ -208,11 +221,11 @@ class Endpoint:
         if isinstance(fill, bytes):
             data = fill
 
-            def copy(memory: mmap.mmap, position: int, _: int) -> None:
+            def copy(memory: mmap.mmap | bytearray, position: int, _: int) -> None:
                 memory[position : position + length] = data
 
             fill = copy
-        return self._outbox.push_many(channel, length, count, fill, self.virtual_now_ns())
+        return self._outbox.push_many(channel, length, count, fill, now_ns=self.virtual_now_ns())
 
     def wait_for_room(self, used_at_most: int, timeout_s: float) -> bool:
         """Sleep until the send queue holds so few messages; False if it still holds more.
@@ -230,7 +243,7 @@ class Endpoint:
 
     def _check_sending(self, length: int) -> None:
         self._check_attached()
-        if length > self._segment.geometry.buffer_bytes:
+        if length > self._segment.geometry.max_message_bytes:
             raise MessageTooLong(
                 f"a message of {length} bytes, the longest is {self.max_message_bytes}"
             )
@@ -286,13 +299,12 @@ class Endpoint:
         self._sleeper.until_received(ready, timeout_s, at_least, or_after_us)
         return self._inbox.pending()
 
-    def consume(
-        self, handler: Callable[[mmap.mmap, int, Descriptor], None], limit: int = 64
-    ) -> int:
+    def consume(self, handler: Handler, limit: int = 64) -> int:
         """Pass up to ``limit`` pending messages to ``handler`` without copies; return how many.
 
         ``handler(memory, position, descriptor)`` is called with the place of the data in the
-        mapped segment; the place is valid during the call only.
+        mapped segment, valid during the call only; of a message that fills several buffers
+        with a copy.
         """
         return self._inbox.consume(handler, limit)
 

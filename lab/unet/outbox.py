@@ -1,9 +1,9 @@
 """The sending half of an endpoint: the send queue and the buffers that feed it.
 
 U-Net leaves the management of send buffers to the process (thesis section 2.3.4). Here the
-buffers that are not in the free queue form a pool; a message takes one until the adapter has
-taken the message off the queue. Messages of up to 40 bytes travel inside the descriptor and
-need no buffer.
+buffers that are not in the free queue form a pool; a message takes as many as it fills until
+the adapter has taken the message off the queue. Messages of up to 40 bytes travel inside the
+descriptor and need no buffer.
 """
 
 from __future__ import annotations
@@ -12,12 +12,27 @@ import _thread
 import os
 
 from .rings import MASK32, SendRing, fence
-from .segment import DESCRIPTOR, INLINE, INLINE_AT, INLINE_MAX, NI_IDLE_AT, REJECTED, Segment
+from .segment import (
+    DESCRIPTOR,
+    GATHER,
+    INLINE,
+    INLINE_AT,
+    INLINE_MAX,
+    NI_IDLE_AT,
+    PART,
+    PARTS_AT,
+    REJECTED,
+    Segment,
+)
 
 TYPE_CHECKING = False  # importing typing would cost start-up time
 if TYPE_CHECKING:
     import mmap
     from collections.abc import Callable
+
+    from .rings import Descriptor
+
+    Fill = Callable[[mmap.mmap | bytearray, int, int], None]
 
 _ONE = (1).to_bytes(8, "little")
 
@@ -29,15 +44,19 @@ class Outbox:
         accepted, injected, rejected: messages put on the queue, taken into the network by the
             adapter, and rejected by it.
         refused: channels of rejected messages that nobody has been told about yet.
-        on_injected: called for every injected message as soon as we learn of it with the
-            virtual times of its acceptance and of its injection (ns) and its length.
+        doorbells: how often the sleeping adapter had to be woken, each time by a system call.
+        on_injected: called with the descriptors of injected messages as soon as we learn of
+            them; their sent_ns is the virtual time of acceptance, time_ns that of injection.
     """
 
     def __init__(self, segment: Segment, buffers: list[int], doorbell: int) -> None:
         self._memory = segment.memory
         self._words = segment.words
+        self._parts = segment.geometry.parts
+        self._buffer_bytes = segment.geometry.buffer_bytes
         self._ring = SendRing(segment)
         self._pool = buffers
+        self._held: list[list[int]] = [[] for _ in range(self._ring.slots)]  # buffers by slot
         self._doorbell = doorbell
         self._head = 0
         self._reclaimed = 0
@@ -45,8 +64,9 @@ class Outbox:
         self.accepted = 0
         self.injected = 0
         self.rejected = 0
+        self.doorbells = 0
         self.refused: set[int] = set()
-        self.on_injected: Callable[[int, int, int], None] | None = None
+        self.on_injected: Callable[[list[Descriptor]], None] | None = None
 
     @property
     def slots(self) -> int:
@@ -64,49 +84,51 @@ class Outbox:
         """
         with self._lock:
             tail = self._ring.tail()
+            if tail == self._reclaimed:
+                return
+            injected: list[Descriptor] = []
+            mask = self._ring.slots - 1
             while self._reclaimed != tail:
-                channel, length, offset, flags, sent_ns, time_ns, _, _ = self._ring.read(
-                    self._reclaimed
-                )
-                if not flags & INLINE:
-                    self._pool.append(offset)
-                if flags & REJECTED:
+                fields = self._ring.read(self._reclaimed)
+                held = self._held[self._reclaimed & mask]
+                if held:
+                    self._pool += held
+                    held.clear()
+                if fields[3] & REJECTED:
                     self.rejected += 1
-                    self.refused.add(channel)
+                    self.refused.add(fields[0])
                 else:
-                    self.injected += 1
-                    if self.on_injected is not None:
-                        self.on_injected(sent_ns, time_ns, length)
+                    injected.append(fields)
                 self._reclaimed = (self._reclaimed + 1) & MASK32
+            self.injected += len(injected)
+            if injected and self.on_injected is not None:
+                self.on_injected(injected)
 
-    def push(self, channel: int, data: bytes | bytearray | memoryview, now_ns: int) -> bool:
+    def push(
+        self,
+        channel: int,
+        data: bytes | bytearray | memoryview,
+        now_ns: int,
+        not_before_ns: int = 0,
+    ) -> bool:
         """Put one message on the queue; False when there is no slot or no buffer."""
-        length = len(data)
-        with self._lock:
-            self.reclaim()
-            if (self._head - self._reclaimed) & MASK32 >= self._ring.slots:
-                return False
-            slot = self._ring.slot_at(self._head)
-            if length <= INLINE_MAX:
-                offset, flags = slot + INLINE_AT, INLINE
-            elif self._pool:
-                offset, flags = self._pool.pop(), 0
-            else:
-                return False
-            self._memory[offset : offset + length] = data
-            DESCRIPTOR.pack_into(
-                self._memory, slot, channel, length, offset, flags, now_ns, 0, 0, 0
-            )
-            self._hand_over(1)
-        return True
+
+        def copy(memory: mmap.mmap | bytearray, position: int, _: int) -> None:
+            memory[position : position + len(data)] = data
+
+        return bool(
+            self.push_many(channel, len(data), 1, copy, now_ns=now_ns, not_before_ns=not_before_ns)
+        )
 
     def push_many(
         self,
         channel: int,
         length: int,
         count: int,
-        fill: Callable[[mmap.mmap, int, int], None],
+        fill: Fill,
+        *,
         now_ns: int,
+        not_before_ns: int = 0,
     ) -> int:
         """Put up to ``count`` messages of equal length on the queue; return how many fitted.
 
@@ -115,20 +137,46 @@ class Outbox:
         """
         with self._lock:
             self.reclaim()
-            room = self._ring.slots - ((self._head - self._reclaimed) & MASK32)
-            inline = length <= INLINE_MAX
-            flags = INLINE if inline else 0
-            fitting = min(count, room if inline else min(room, len(self._pool)))
+            fitting = min(count, self._ring.slots - ((self._head - self._reclaimed) & MASK32))
+            parts = 0 if length <= INLINE_MAX else self._parts(length)
+            if parts:
+                fitting = min(fitting, len(self._pool) // parts)
             for i in range(fitting):
-                slot = self._ring.slot_at(self._head + i)
-                offset = slot + INLINE_AT if inline else self._pool.pop()
-                fill(self._memory, offset, i)
+                counter = self._head + i
+                slot = self._ring.slot_at(counter)
+                if not parts:
+                    offset, flags = slot + INLINE_AT, INLINE
+                    fill(self._memory, offset, i)
+                elif parts == 1:
+                    offset, flags = self._pool.pop(), 0
+                    self._held[counter & self._ring.slots - 1].append(offset)
+                    fill(self._memory, offset, i)
+                else:
+                    offset, flags = 0, GATHER
+                    self._scatter(counter, length, parts, fill, i)
                 DESCRIPTOR.pack_into(
-                    self._memory, slot, channel, length, offset, flags, now_ns, 0, 0, 0
+                    self._memory,
+                    slot,
+                    *(channel, length, offset, flags, now_ns, not_before_ns, 0),
+                    parts if flags == GATHER else 0,
                 )
             if fitting:
                 self._hand_over(fitting)
         return fitting
+
+    def _scatter(self, counter: int, length: int, parts: int, fill: Fill, i: int) -> None:
+        """Spread a message over several buffers and note their places in its descriptor."""
+        whole = bytearray(length)
+        fill(whole, 0, i)
+        place = self._ring.slot_at(counter) + PARTS_AT
+        held = self._held[counter & self._ring.slots - 1]
+        for start in range(0, length, self._buffer_bytes):
+            piece = whole[start : start + self._buffer_bytes]
+            offset = self._pool.pop()
+            held.append(offset)
+            self._memory[offset : offset + len(piece)] = bytes(piece)
+            PART.pack_into(self._memory, place, offset, len(piece))
+            place += PART.size
 
     def _hand_over(self, count: int) -> None:
         self._head = (self._head + count) & MASK32
@@ -139,4 +187,5 @@ class Outbox:
         # the two sees the other.
         fence()
         if self._words[NI_IDLE_AT // 4]:
+            self.doorbells += 1
             os.write(self._doorbell, _ONE)

@@ -1,4 +1,4 @@
-"""When a sender's next messages are due. Pure.
+"""When a sender's next messages are due, and how long they are. Pure.
 
 A schedule is a sequence of steps. In a step the sender is silent, greedy (always wants to send
 as much as it can), or paced: one message every so many virtual ns. A sender that was kept
@@ -22,14 +22,17 @@ class Step:
     Args:
         start_ns: its beginning in virtual ns; it lasts until the next one begins.
         messages_per_s: virtual rate; 0 is silent, infinity greedy.
+        message_bytes: length of its messages.
     """
 
-    def __init__(self, start_ns: int, messages_per_s: float) -> None:
+    def __init__(self, start_ns: int, messages_per_s: float, message_bytes: int = 1) -> None:
         if not messages_per_s >= 0:
             raise ValueError(f"a rate cannot be {messages_per_s}")
         self.start_ns = start_ns
+        self.message_bytes = message_bytes
+        self.silent = messages_per_s == 0
         self.greedy = math.isinf(messages_per_s)
-        paced = not self.greedy and messages_per_s > 0
+        paced = not self.greedy and not self.silent
         self.interval_ns = 1e9 / messages_per_s if paced else 0.0
 
 
@@ -54,12 +57,11 @@ class Pacer:
         self._index = 0
         self._base_ns = 0.0  # when message 0 of the current count is due
         self._taken = 0
-        self._carry = 0  # due in earlier steps and not taken yet
 
     @property
-    def greedy(self) -> bool:
-        """Whether the current step (as of the last `due`) is greedy."""
-        return self._steps[self._index].greedy
+    def step(self) -> Step:
+        """The step that the messages belong to which the last `due` spoke of."""
+        return self._steps[self._index]
 
     @property
     def step_end_ns(self) -> int:
@@ -68,40 +70,39 @@ class Pacer:
         return self._steps[following].start_ns if following < len(self._steps) else self._end_ns
 
     def due(self, now_ns: int) -> int:
-        """Return how many messages are due and not taken; `GREEDY` in a greedy step."""
+        """Return how many messages are due and not taken; `GREEDY` in a greedy step.
+
+        All of them belong to one step. Paced messages that an earlier step left come first;
+        once they are taken, the next call speaks of the step after.
+        """
         now_ns = min(now_ns, self._end_ns - 1)
         while self.step_end_ns <= now_ns:
-            self._carry += self._due_in_step(self.step_end_ns - 1)
+            left = self._due_in_step(self.step_end_ns - 1)
+            if left > 0:
+                return left
             self._index += 1
-            step = self._steps[self._index]
-            self._base_ns = step.start_ns + self._phase * step.interval_ns
+            self._base_ns = self.step.start_ns + self._phase * self.step.interval_ns
             self._taken = 0
-        if self.greedy:
-            self._carry = 0
-            return GREEDY
-        return self._carry + self._due_in_step(now_ns)
+        return GREEDY if self.step.greedy else self._due_in_step(now_ns)
 
     def _due_in_step(self, now_ns: int) -> int:
-        interval_ns = self._steps[self._index].interval_ns
+        interval_ns = self.step.interval_ns
         if not interval_ns or now_ns < self._base_ns:
             return 0
         return int((now_ns - self._base_ns) / interval_ns) + 1 - self._taken
 
     def took(self, count: int) -> None:
         """Note that ``count`` of the due messages were sent."""
-        carried = min(count, self._carry)
-        self._carry -= carried
-        self._taken += count - carried
+        self._taken += count
 
     def restart(self, now_ns: int) -> None:
-        """Forget what was due; the next message is due now. `due` must be called next."""
-        self._carry = 0
+        """Forget what was due; the next message is due now."""
         self._base_ns = now_ns
         self._taken = 0
 
     def next_ns(self) -> int:
         """Return when something will be due next, or the step ends, whichever is first."""
-        interval_ns = self._steps[self._index].interval_ns
+        interval_ns = self.step.interval_ns
         if not interval_ns:
             return self.step_end_ns
         due_ns = math.ceil(self._base_ns + self._taken * interval_ns)

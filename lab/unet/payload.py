@@ -1,8 +1,11 @@
 """What the messages of a stream contain, and how a receiver checks it. Pure.
 
-A message is: u32 tag of the stream (CRC-32 of its name), u32 sequence number, a pattern that
-follows from the tag, u32 sequence number again. All of it is compared, so a message that is
-cut, mixed from two, of another stream, or changed anywhere counts as corrupted.
+A message of 12 bytes or more is: u32 tag of the stream (CRC-32 of its name), u32 sequence
+number, a pattern that follows from the tag, u32 sequence number again. All of it is compared,
+so a message that is cut, mixed from two, of another stream, or changed anywhere counts as
+corrupted. Shorter ones say less: from 4 bytes on the sequence number, masked with the tag, and
+as many bytes of the pattern as there is room for; below that the lowest bytes of the number
+alone, from which the number is completed by what is expected next.
 """
 
 from __future__ import annotations
@@ -13,10 +16,15 @@ import zlib
 TYPE_CHECKING = False  # importing typing would cost start-up time
 if TYPE_CHECKING:
     import mmap
+    from collections.abc import Iterable
 
-MIN_BYTES = 12
+    Memory = mmap.mmap | bytearray | bytes | memoryview
+
+FULL_BYTES = 12  # from here on everything is checked
+NUMBER_BYTES = 4  # from here on the whole number is there
 _HEADER = struct.Struct("<II")
-_TRAILER = struct.Struct("<I")
+_WORD = struct.Struct("<I")
+_MASK32 = 0xFFFFFFFF
 CORRUPTED = -1
 
 
@@ -30,38 +38,67 @@ class Payload:
 
     Args:
         stream: its name.
-        message_bytes: length of every message, `MIN_BYTES` or more.
+        sizes: lengths that its messages have; any other counts as corrupted.
     """
 
-    def __init__(self, stream: str, message_bytes: int) -> None:
+    def __init__(self, stream: str, sizes: Iterable[int]) -> None:
         self._tag = stream_tag(stream)
-        self._length = message_bytes
-        body = bytes((i * 29 + self._tag) & 0xFF for i in range(message_bytes - MIN_BYTES))
-        self._body = body
-        self._template = bytes(8) + body + bytes(4)
+        pattern = bytes((i * 29 + self._tag) & 0xFF for i in range(256))
+        self._bodies: dict[int, bytes] = {}
+        for size in sizes:
+            length = max(0, size - (FULL_BYTES if size >= FULL_BYTES else NUMBER_BYTES))
+            self._bodies[size] = (pattern * (length // 256 + 1))[:length]
+        self._templates = {
+            size: bytes(8) + body + bytes(4)
+            for size, body in self._bodies.items()
+            if size >= FULL_BYTES
+        }
 
-    def fill(self, memory: mmap.mmap | bytearray, position: int, seq: int) -> None:
-        """Write message number ``seq`` at ``position``."""
-        end = position + self._length
-        memory[position:end] = self._template
-        _HEADER.pack_into(memory, position, self._tag, seq & 0xFFFFFFFF)
-        _TRAILER.pack_into(memory, end - 4, seq & 0xFFFFFFFF)
+    def fill(self, memory: mmap.mmap | bytearray, position: int, length: int, seq: int) -> None:
+        """Write message number ``seq`` of that length at ``position``."""
+        end = position + length
+        if length >= FULL_BYTES:
+            memory[position:end] = self._templates[length]
+            _HEADER.pack_into(memory, position, self._tag, seq & _MASK32)
+            _WORD.pack_into(memory, end - 4, seq & _MASK32)
+        else:
+            number = ((seq ^ self._tag) & _MASK32).to_bytes(4, "little")
+            memory[position:end] = (number + self._bodies[length])[:length]
 
-    def check(self, memory: mmap.mmap | bytearray, position: int, length: int) -> int:
-        """Return the sequence number of the message at ``position``, or `CORRUPTED`."""
-        if length != self._length:
+    def check(self, memory: Memory, position: int, length: int, expected: int = 0) -> int:
+        """Return the sequence number of the message at ``position``, or `CORRUPTED`.
+
+        ``expected`` is the number that should come next; it completes short numbers.
+        """
+        body = self._bodies.get(length)
+        if body is None:
             return CORRUPTED
         end = position + length
+        if length < FULL_BYTES:
+            return self._check_short(bytes(memory[position:end]), body, expected)
         tag: int
         seq: int
         tag, seq = _HEADER.unpack_from(memory, position)
         if (
             tag != self._tag
-            or _TRAILER.unpack_from(memory, end - 4)[0] != seq
-            or memory[position + 8 : end - 4] != self._body
+            or _WORD.unpack_from(memory, end - 4)[0] != seq
+            or memory[position + 8 : end - 4] != body
         ):
             return CORRUPTED
         return seq
+
+    def _check_short(self, data: bytes, body: bytes, expected: int) -> int:
+        number = data[:NUMBER_BYTES]
+        if data[NUMBER_BYTES:] != body:
+            return CORRUPTED
+        bits = 8 * len(number)
+        low = (int.from_bytes(number, "little") ^ self._tag) & ((1 << bits) - 1)
+        if bits == 8 * NUMBER_BYTES:
+            return low
+        # The nearest number with these low bits; half of the range may lie behind.
+        half = 1 << (bits - 1)
+        distance = ((low - expected + half) & ((1 << bits) - 1)) - half
+        return max(0, expected + distance)
 
 
 class SequenceCheck:

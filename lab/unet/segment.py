@@ -67,21 +67,30 @@ COUNTER_NAMES = (
 )
 HEADER_BYTES = 0x280
 
-# channel, length, offset, flags, sent_ns, time_ns, seq, reserved; then INLINE_MAX bytes of data.
+# channel, length, offset, flags, sent_ns, time_ns, seq, parts. From byte INLINE_AT on follow the
+# data of a small message (INLINE) or the places of the parts of a large one (GATHER): pairs of
+# u32, offset in the segment and length. sent_ns on the send queue: when the process wanted to
+# send; time_ns: not to be sent before (0: at once), and once injected, when that was. On the
+# receive queue: when the message entered the network, and when it was delivered.
 # The leading "@" packs with plain aligned stores, "<" would go byte by byte.
 DESCRIPTOR = struct.Struct("@IIIIQQII")
 DESCRIPTOR_BYTES = 128
 INLINE_AT = 40
 INLINE_MAX = 40
+PARTS_AT = 40
+PART = struct.Struct("@II")
+MAX_PARTS = 11
 INJECTED = 1
 INLINE = 2
 REJECTED = 4
+GATHER = 8
 FREE_SLOT_BYTES = 4
 
+MAX_MESSAGE_BYTES = 65536
 DEFAULT_SEND_SLOTS = 64
-DEFAULT_RECV_SLOTS = 256
-DEFAULT_FREE_SLOTS = 256
-DEFAULT_BUFFERS = 320
+DEFAULT_RECV_SLOTS = 1024
+DEFAULT_FREE_SLOTS = 512
+DEFAULT_BUFFERS = 1024
 DEFAULT_BUFFER_BYTES = 8192
 
 _PAGE = 4096
@@ -94,7 +103,7 @@ class Geometry:
     Args:
         send_slots, recv_slots, free_slots: lengths of the queues, powers of two.
         buffers: number of message buffers, at least two.
-        buffer_bytes: size of one buffer, a multiple of 64; the longest message.
+        buffer_bytes: size of one buffer, a multiple of 64; longer messages take several.
 
     Raises:
         BadSegment: for values that no segment can have.
@@ -167,11 +176,21 @@ class Geometry:
     def receive_buffers(self) -> int:
         """How many buffers start in the free queue: the first ones; the others are for sending.
 
-        One send buffer per send slot is as many as can be in use; with few buffers both
-        directions get half.
+        A send queue full of the longest messages is as much as can be in use; with few buffers
+        both directions get half.
         """
-        for_sending = min(self.send_slots, self.buffers // 2)
+        for_sending = min(self.send_slots * self.parts(MAX_MESSAGE_BYTES), self.buffers // 2)
         return min(self.free_slots, self.buffers - for_sending)
+
+    def parts(self, length: int) -> int:
+        """Return how many buffers a message of that length takes."""
+        return -(-length // self.buffer_bytes)
+
+    @property
+    def max_message_bytes(self) -> int:
+        """Length of the longest message, which a descriptor and the send buffers can hold."""
+        buffers = min(MAX_PARTS, self.buffers - self.receive_buffers)
+        return min(MAX_MESSAGE_BYTES, buffers * self.buffer_bytes)
 
     def buffer_offset(self, index: int) -> int:
         """Return the offset in the segment of buffer number ``index``."""

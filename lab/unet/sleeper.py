@@ -41,6 +41,7 @@ class Sleeper:
     Attributes:
         proxy: the upcall thread when there is one; it then reads the wake-up descriptor for
             everybody, for two readers would steal each other's wake-ups.
+        sleeps: how often the process gave itself to the kernel to sleep.
     """
 
     def __init__(self, segment: Segment, wake: int, connection: socket.socket) -> None:
@@ -53,6 +54,7 @@ class Sleeper:
         self._service_only = select.poll()
         self._service_only.register(self._connection, select.POLLIN)
         self.proxy: Upcalls | None = None
+        self.sleeps = 0
         os.set_blocking(wake, False)
 
     def wish_received(self, at_least: int, or_after_us: int = 0, almost_full: int = 0) -> None:
@@ -106,6 +108,7 @@ class Sleeper:
         Raises:
             NotAttached: the adapter's side of the connection has closed.
         """
+        self.sleeps += 1
         for fd, _ in self._poll.poll(max(0.0, min(timeout_s, LONGEST_S)) * 1e3):
             if fd == self._connection:
                 raise NotAttached("the U-Net service has gone away")
@@ -128,6 +131,7 @@ class Sleeper:
         Raises:
             NotAttached: it went away.
         """
+        self.sleeps += 1
         if self._service_only.poll(max(0.0, seconds) * 1e3):
             raise NotAttached("the U-Net service has gone away")
 

@@ -53,7 +53,7 @@ def eventually(condition: Callable[[], bool], timeout_s: float = 5.0) -> bool:
     return True
 
 
-@pytest.mark.parametrize("length", [0, 1, 40, 41, 2048, 4096])
+@pytest.mark.parametrize("length", [0, 1, 40, 41, 2048, 4096, 4097, 16384])
 def test_a_message_arrives_as_it_was_sent(ni: FakeNi, length: int):
     data = bytes(i * 7 & 0xFF for i in range(length))
     with attach(ni, "a") as a, attach(ni, "b") as b:
@@ -206,7 +206,7 @@ def test_a_used_segment_is_refused(ni: FakeNi, monkeypatch: pytest.MonkeyPatch):
 def test_too_long_and_detached(ni: FakeNi):
     a = attach(ni, "a")
     with pytest.raises(MessageTooLong):
-        a.send(1, bytes(4097))
+        a.send(1, bytes(a.max_message_bytes + 1))
     assert a.detach()
     assert a.detach()
     for use in (lambda: a.send(1, b"x"), lambda: a.receive(1), lambda: a.wait_for_room(0, 1)):

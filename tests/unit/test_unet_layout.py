@@ -87,7 +87,9 @@ def test_sizes_agree(ffi: cffi.FFI):
         ("UNET_INLINE", s.INLINE),
         ("UNET_REJECTED", s.REJECTED),
         ("UNET_INLINE_BYTES", s.INLINE_MAX),
-        ("UNET_MAX_MESSAGE_BYTES", s.DEFAULT_BUFFER_BYTES),
+        ("UNET_MAX_MESSAGE_BYTES", s.MAX_MESSAGE_BYTES),
+        ("UNET_GATHER", s.GATHER),
+        ("UNET_MAX_PARTS", s.MAX_PARTS),
         ("UNET_NEVER", s.SEND_NOT_WAITING),
     ],
 )

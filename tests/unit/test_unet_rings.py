@@ -59,10 +59,10 @@ def test_new_segment_is_complete_and_sealed():
     assert segment.dilation == 100.0
     assert (segment.epoch_ns, segment.pass_number) == (0, 0)
     assert set(segment.counters().values()) == {0}
-    assert segment.words[FREE_HEAD_AT // 4] == shape.receive_buffers == 64
+    assert segment.words[FREE_HEAD_AT // 4] == shape.receive_buffers == 50
     free = FreeRing(segment)
-    offsets = [free.read(i) for i in range(64)]
-    assert offsets == [shape.buffer_offset(i) for i in range(64)]
+    offsets = [free.read(i) for i in range(50)]
+    assert offsets == [shape.buffer_offset(i) for i in range(50)]
     assert max(offsets) + shape.buffer_bytes <= segment_size(shape)
     segment.close()
 

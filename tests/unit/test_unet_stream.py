@@ -22,6 +22,7 @@ from lab.unet.bins import Bins
 from lab.unet.pacing import GREEDY, Pacer, Step
 from lab.unet.payload import CORRUPTED, Payload, SequenceCheck
 from lab.unet.plan import Plan, PlanError
+from lab.unet.windows import Windows, bucket_low, bucket_of
 
 UNET = Path(lab.unet.__file__).parent
 SECOND = 10**9
@@ -40,11 +41,10 @@ def test_a_paced_sender_sends_its_rate_however_seldom_it_looks(
     pacer = Pacer(steps, end_ns, phase)
     sent = 0
     for now_ns in sorted([*wakes, end_ns]):
-        due = pacer.due(now_ns)
-        assert due >= 0
-        pacer.took(due)
-        assert pacer.due(now_ns) == 0
-        sent += due
+        while due := pacer.due(now_ns):
+            assert due > 0
+            pacer.took(due)
+            sent += due
     assert sent == pytest.approx(sum(rates), abs=len(rates))
 
 
@@ -75,7 +75,7 @@ def test_greedy_and_silent_steps():
     assert (pacer.due(-5), pacer.next_ns()) == (0, 0)
     assert (pacer.due(5), pacer.next_ns()) == (0, 10)
     assert pacer.due(10) == GREEDY
-    assert (pacer.step_end_ns, pacer.greedy) == (20, True)
+    assert (pacer.step_end_ns, pacer.step.greedy) == (20, True)
     pacer.took(64)
     assert (pacer.due(25), pacer.next_ns()) == (0, 30)
     assert pacer.due(1000) == 0
@@ -88,16 +88,60 @@ def test_wrong_schedules_are_refused():
         Step(0, -1.0)
 
 
-@given(length=st.integers(12, 300), seq=st.integers(0, 2**32 - 1), data=st.data())
+@given(length=st.integers(12, 600), seq=st.integers(0, 2**32 - 1), data=st.data())
 def test_any_changed_byte_is_noticed(length: int, seq: int, data: st.DataObject):
-    payload = Payload("bg2", length)
+    payload = Payload("bg2", [4, length])
     memory = bytearray(length + 8)
-    payload.fill(memory, 8, seq)
+    payload.fill(memory, 8, length, seq)
     assert payload.check(memory, 8, length) == seq
     assert payload.check(memory, 8, length - 1) == CORRUPTED
-    assert Payload("bg3", length).check(memory, 8, length) == CORRUPTED
+    assert Payload("bg3", [length]).check(memory, 8, length) == CORRUPTED
     memory[8 + data.draw(st.integers(0, length - 1))] ^= data.draw(st.integers(1, 255))
     assert payload.check(memory, 8, length) == CORRUPTED
+
+
+@given(length=st.integers(1, 11), seq=st.integers(0, 2**31), ahead=st.integers(-100, 100))
+def test_short_messages_say_which_they_are_as_far_as_they_can(length: int, seq: int, ahead: int):
+    payload = Payload("bg2", [length])
+    memory = bytearray(length)
+    payload.fill(memory, 0, length, seq)
+    assert payload.check(memory, 0, length, seq) == seq
+    assert payload.check(memory, 0, length, max(0, seq + ahead)) == seq
+    memory[0] ^= 1
+    assert payload.check(memory, 0, length, seq) != seq
+
+
+@given(st.integers(0, 1 << 50))
+def test_latency_buckets_hold_what_they_say(value: int):
+    index = bucket_of(value)
+    assert bucket_low(index) <= value < bucket_low(index + 1)
+    assert bucket_low(index + 1) - bucket_low(index) <= max(1, value / 8)
+
+
+def test_windows_count_what_falls_into_them():
+    windows = Windows([(3, 100, 200), (4, 300, 400)])
+    windows.add_many([50, 110, 130, 190], [1, 2, 3, 4], [9, 10, 20, 30])
+    windows.add_many([195, 199], [5, 5], [5, 40])
+    windows.add_many([200, 300, 399, 400], [1, 1, 1, 1], [7, 7, 8, 7])
+    first, second = windows.rows()
+    assert (first["step"], first["messages"], first["bytes"]) == (3, 5, 19)
+    assert [first[f"latency_{what}_ns"] for what in ("sum", "min", "max")] == [105, 5, 40]
+    assert [first["gaps"], first["gap_sum_ns"]] == [4, 89]
+    assert [first["gap_min_ns"], first["gap_max_ns"]] == [4, 60]
+    assert first["gap_square_sum_us2"] == pytest.approx((20**2 + 60**2 + 5**2 + 4**2) / 1e6)
+    assert sum(first["buckets"].values()) == 5
+    assert (second["step"], second["messages"], second["gaps"]) == (4, 2, 1)
+
+
+@given(st.lists(st.tuples(st.integers(0, 500), st.integers(0, 99)), max_size=40), st.data())
+def test_windows_do_not_depend_on_batches(messages: list[tuple[int, int]], data: st.DataObject):
+    messages.sort()
+    whole, cut = (Windows([(0, 50, 200), (1, 200, 260)]) for _ in range(2))
+    at = data.draw(st.integers(0, len(messages)))
+    for windows, batches in ((whole, [messages]), (cut, [messages[:at], messages[at:]])):
+        for batch in filter(None, batches):
+            windows.add_many([t for t, _ in batch], [1] * len(batch), [v for _, v in batch])
+    assert whole.rows() == cut.rows()
 
 
 @given(st.lists(st.integers(0, 30), max_size=60))
@@ -117,10 +161,21 @@ def test_every_arrival_is_judged_once(numbers: list[int]):
 
 def test_bins_sum_up():
     bins = Bins(100)
-    for time_ns in (250, 0, 299, 99, 100):
-        bins.add(time_ns, 10, time_ns)
+    for times_ns in ([250, 0, 299], [99], [100]):
+        bins.add_many(times_ns, [10] * len(times_ns), times_ns)
     assert bins.rows() == [[0, 2, 20, 99], [100, 1, 10, 100], [200, 2, 20, 549]]
     assert (bins.messages, bins.bytes) == (5, 50)
+
+
+def change(
+    t_start_s: float, rate: float, message_bytes: int = 2048, messages_per_s: float = 0.0
+) -> dict[str, Any]:
+    return {
+        "t_start_s": t_start_s,
+        "rate": rate,
+        "message_bytes": message_bytes,
+        "messages_per_s": messages_per_s or rate * 54840.0,
+    }
 
 
 def plan_of(role: str, /, **changes: object) -> dict[str, Any]:
@@ -130,9 +185,8 @@ def plan_of(role: str, /, **changes: object) -> dict[str, Any]:
         "group": "background",
         "role": role,
         "channel": 1,
-        "message_bytes": 2048,
-        "steps": [{"t_start_s": 0.0, "rate": 1.0, "messages_per_s": None}],
-        "full_messages_per_s": 54840.0,
+        "changes": [change(0.0, 1.0)],
+        "windows": [{"step": 0, "t_start_s": 0.002, "t_end_s": 0.006}],
         "end_s": 0.006,
         "drain_s": 0.003,
         "bin_s": 0.001,
@@ -145,11 +199,12 @@ def plan_of(role: str, /, **changes: object) -> dict[str, Any]:
     ("changes", "message"),
     [
         ({"role": "both"}, "role"),
-        ({"message_bytes": 8}, "message_bytes"),
+        ({"reception": "telepathy"}, "reception"),
+        ({"changes": [change(0.0, 1.0, 0)]}, "message_bytes"),
         ({"bin_s": 0}, "bin_s"),
         ({"end_s": "soon"}, "wrong value"),
-        ({"steps": []}, "steps"),
-        ({"steps": [{"t_start_s": 1, "rate": 1}, {"t_start_s": 0, "rate": 1}]}, "order"),
+        ({"changes": []}, "changes"),
+        ({"changes": [change(1.0, 1.0), change(0.0, 1.0)]}, "order"),
     ],
 )
 def test_wrong_plans_are_refused(changes: dict[str, object], message: str):
@@ -205,9 +260,13 @@ def ni(tmp_path: Path):
         yield fake
 
 
-@pytest.mark.parametrize("message_bytes", [2048, 40])
-def test_a_greedy_stream_counts_exactly(ni: FakeNi, tmp_path: Path, message_bytes: int):
-    sent, received = run_pair(ni, tmp_path, message_bytes=message_bytes)
+@pytest.mark.parametrize("reception", ["block", "poll", "upcall"])
+@pytest.mark.parametrize("message_bytes", [65536, 2048, 40, 1])
+def test_a_greedy_stream_counts_exactly(
+    ni: FakeNi, tmp_path: Path, message_bytes: int, reception: str
+):
+    changes = [change(0.0, 1.0, message_bytes)]
+    sent, received = run_pair(ni, tmp_path, changes=changes, reception=reception)
     assert sent["ended"] == received["ended"] == "complete"
     assert sent["messages"] == sent["injected"] == received["messages"] > 400
     assert sent["in_send_queue"] == sent["rejected"] == received["drop_no_buffer"] == 0
@@ -222,22 +281,63 @@ def test_a_greedy_stream_counts_exactly(ni: FakeNi, tmp_path: Path, message_byte
         assert starts == sorted(starts)
         assert all(start % 1_000_000 == 0 for start in starts)
     assert sum(row[3] for row in received["bins"]) > 0
+    (window,) = received["windows"]
+    inside = [row for row in received["bins"] if 2_000_000 <= row[0] < 6_000_000]
+    assert window["messages"] == sum(row[1] for row in inside)
+    assert window["latency_sum_ns"] == sum(row[3] for row in inside)
+    assert sum(window["buckets"].values()) == window["messages"]
     assert (sent["host"], sent["pass"], sent["stream"]) == ("n1", "on", "bg2")
     assert not list(tmp_path.glob(".*"))
 
 
 def test_a_paced_stream_keeps_to_its_steps(ni: FakeNi, tmp_path: Path):
-    steps = [
-        {"t_start_s": 0.0, "rate": 0.5},
-        {"t_start_s": 0.004, "rate": 0},
-        {"t_start_s": 0.007, "rate": 0.9, "messages_per_s": 20000.0},
-    ]
-    sent, received = run_pair(ni, tmp_path, steps=steps, end_s=0.01)
+    changes = [change(0.0, 0.5), change(0.004, 0), change(0.007, 0.9, 100, 20000.0)]
+    sent, received = run_pair(ni, tmp_path, changes=changes, end_s=0.01)
     assert sent["messages"] == received["messages"] == pytest.approx(110 + 60, abs=3)
     assert sent["blocked_s"] == 0
     per_bin = {row[0] // 1_000_000: row[1] for row in received["bins"]}
     assert sum(n for t, n in per_bin.items() if 5 <= t < 7) == 0
     assert sum(n for t, n in per_bin.items() if t < 5) == pytest.approx(110, abs=2)
+
+
+@pytest.mark.parametrize("reception", ["block", "poll", "upcall"])
+@pytest.mark.parametrize("message_bytes", [1, 40, 100, 20000])
+def test_ping_and_pong_reckon_in_virtual_time(
+    ni: FakeNi, tmp_path: Path, message_bytes: int, reception: str
+):
+    costs = {"host_send_ns": 100_000, "host_receive_ns": 50_000, "signal_ns": 25_000}
+    ends = {
+        "changes": [change(0.0, 0.0, message_bytes), change(0.002, 1.0, message_bytes)],
+        "end_s": 0.012,
+        "reception": reception,
+        "adapter": costs,
+    }
+    pong = Program(ni, tmp_path, "bg2.b", plan_of("pong", **ends))
+    ping = Program(ni, tmp_path, "bg2.a", plan_of("ping", **ends))
+    ni.wait_attached(2)
+    ni.begin_pass(time.monotonic_ns() + 50_000_000)
+    there, back = ping.result(), pong.result()
+    trips = there["messages"]
+    assert trips == there["injected"] == back["messages"] == back["injected"] > 10
+    assert (there["unanswered"], there["corrupted"], back["corrupted"]) == (0, 0, 0)
+    round_trip_ns = sum(row[3] for row in there["bins"]) / trips
+    least_ns = 2 * (150_000 + (25_000 if reception != "poll" else 0))
+    assert least_ns <= round_trip_ns < 2 * least_ns
+    assert all(row[0] >= 2_000_000 for row in there["bins"])
+
+
+def test_a_ping_gives_up_on_an_echo(ni: FakeNi, tmp_path: Path):
+    """The first message is lost on the way, so its echo never comes."""
+    ends = {"end_s": 0.025, "changes": [change(0.0, 1.0, 100)]}
+    pong = Program(ni, tmp_path, "bg2.b", plan_of("pong", **ends))
+    ping = Program(ni, tmp_path, "bg2.a", plan_of("ping", **ends))
+    ni.wait_attached(2)
+    lost: list[bytes] = []
+    ni.lose = lambda data: not lost and not lost.append(data)
+    ni.begin_pass(time.monotonic_ns() + 50_000_000)
+    there, back = ping.result(), pong.result()
+    assert (there["unanswered"], back["missing"]) == (1, 1)
+    assert there["injected"] == there["messages"] + 1 == back["messages"] + 1 > 5
 
 
 def test_what_stays_in_the_queue_is_counted_as_such(ni: FakeNi, tmp_path: Path):

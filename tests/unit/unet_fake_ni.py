@@ -20,10 +20,13 @@ from lab.unet.segment import (
     COUNTERS_AT,
     DILATION_AT,
     EPOCH_NS_AT,
+    GATHER,
     INJECTED,
     INLINE,
     INLINE_AT,
     NI_IDLE_AT,
+    PART,
+    PARTS_AT,
     PASS_NUMBER_AT,
     RECV_WAKE_AT,
     RECV_WAKE_US_AT,
@@ -71,16 +74,24 @@ class Served:
         if self.recv.used() >= self.recv.slots:
             return self.count("ni_drop_recv_full")
         flags, offset, inline = 0, 0, b""
+        parts = 0
         if len(data) <= 40:
             flags, inline = INLINE, data
         else:
+            buffer_bytes = self.segment.geometry.buffer_bytes
+            pieces = [data[i : i + buffer_bytes] for i in range(0, len(data), buffer_bytes)]
             tail = self.free.tail()
-            if not self.free.used():
+            if self.free.used() < len(pieces):
                 return self.count("ni_drop_no_buffer")
-            offset = self.free.read(tail)
-            self.free.publish_tail(tail + 1)
-            self.segment.memory[offset : offset + len(data)] = data
-        fields = (channel, len(data), offset, flags, sent_ns, time_ns, seq, 0)
+            places = b""
+            for i, piece in enumerate(pieces):
+                offset = self.free.read(tail + i)
+                self.segment.memory[offset : offset + len(piece)] = piece
+                places += PART.pack(offset, len(piece))
+            self.free.publish_tail(tail + len(pieces))
+            if len(pieces) > 1:
+                flags, offset, inline, parts = GATHER, 0, places, len(pieces)
+        fields = (channel, len(data), offset, flags, sent_ns, time_ns, seq, parts)
         self.recv.write(head, fields, inline)
         self.pushed_at[head] = time.monotonic()
         self.recv.publish_head(head + 1)
@@ -123,6 +134,7 @@ class FakeNi:
     Attributes:
         held: channels that inject nothing at the moment (as if quenched); change at will.
         corrupt: changes a message in passing.
+        lose: tells whether a message gets lost.
     """
 
     def __init__(
@@ -139,6 +151,7 @@ class FakeNi:
         self.channels = channels
         self.held: set[int] = set()
         self.corrupt: Callable[[bytes], bytes] = lambda data: data
+        self.lose: Callable[[bytes], bool] = lambda data: False
         self.served: dict[str, Served] = {}
         self.undelivered = 0
         self._geometry = geometry or Geometry()
@@ -249,8 +262,11 @@ class FakeNi:
         ring, moved = served.send, False
         head, tail = ring.head(), ring.tail()
         for counter in ((tail + i) & MASK32 for i in range((head - tail) & MASK32)):
-            channel, length, offset, flags, sent_ns, _, _, _ = ring.read(counter)
+            channel, length, offset, flags, sent_ns, not_before_ns, _, parts = ring.read(counter)
             if counter in served.done or channel in self.held:
+                continue
+            if not_before_ns > self.now_ns():
+                moved = True
                 continue
             moved = True
             now = time.monotonic()
@@ -264,9 +280,16 @@ class FakeNi:
                 verdict = REJECTED
                 served.count("ni_rejected")
             else:
+                memory = served.segment.memory
                 start = ring.slot_at(counter) + INLINE_AT if flags & INLINE else offset
-                self._carry(served, channel, served.segment.memory[start : start + length], now_ns)
-            ring.write(counter, (channel, length, offset, flags | verdict, sent_ns, now_ns, 0, 0))
+                data = memory[start : start + length]
+                if flags & GATHER:
+                    at = ring.slot_at(counter) + PARTS_AT
+                    places = PART.iter_unpack(memory[at : at + parts * PART.size])
+                    data = b"".join(memory[o : o + n] for o, n in places)
+                self._carry(served, channel, data, max(now_ns, not_before_ns))
+            flags |= verdict
+            ring.write(counter, (channel, length, offset, flags, sent_ns, now_ns, 0, parts))
             served.done.add(counter)
         while tail != head and tail in served.done:
             served.done.discard(tail)
@@ -281,7 +304,7 @@ class FakeNi:
         sender.next_seq[channel] += 1
         ends = self.channels[channel]
         peer = self.served.get(ends[1] if ends[0] == sender.name else ends[0])
-        if peer is None:
+        if peer is None or self.lose(data):
             self.undelivered += 1
         else:
             peer.deliver(channel, self.corrupt(data), now_ns, self.now_ns(), seq)
