@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from lab.cli import hand, reading, running, vc
+from lab.cli import compare, hand, reading, running, vc, watch
 from lab.cli.output import note, print_error, silence_stdout
 from lab.errors import LabError
 
@@ -55,12 +55,13 @@ app = typer.Typer(
     "Examples:\n\n\b\n"
     "  lab list                          what can be run\n"
     "  lab run switch-port-contention    run it and judge it against the publication\n"
+    "  lab compare A B                   how far two runs agree, figure by figure\n"
     "  lab up fat_tree                   leave a network standing to play with\n"
     "  lab exec n1 -- ip link            run a command on one of its hosts\n"
     "  lab down                          remove everything of it",
 )
 
-for module in (reading, running, hand):
+for module in (reading, running, compare, hand, watch):
     module.register(app)
 app.add_typer(vc.app, name="vc", cls=LabGroup)
 

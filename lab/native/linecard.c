@@ -41,6 +41,7 @@ lc *lc_new(const fab_params *params, const lc_options *o) {
     l->f = fab_new(params, o->max_nodes, o->max_ports, o->max_vcs, o->max_queues, o->max_frames);
     l->port = calloc(o->max_ports, sizeof *l->port);
     l->vc = calloc(o->max_vcs, sizeof *l->vc);
+    l->totals = calloc(o->max_vcs, sizeof *l->totals);
     l->label = calloc(o->max_queues, sizeof *l->label);
     l->node_in = calloc(o->max_nodes, sizeof *l->node_in);
     l->node_out = calloc(o->max_nodes, sizeof *l->node_out);
@@ -49,8 +50,8 @@ lc *lc_new(const fab_params *params, const lc_options *o) {
     l->endpoint = calloc(o->max_endpoints, sizeof *l->endpoint);
     l->touched = calloc(o->max_endpoints, sizeof *l->touched);
     l->sampled = calloc(o->max_ports, sizeof *l->sampled);
-    int good = l->f && l->port && l->vc && l->label && l->node_in && l->node_out && l->bytes &&
-               l->size && l->endpoint && l->touched && l->sampled;
+    int good = l->f && l->port && l->vc && l->totals && l->label && l->node_in && l->node_out &&
+               l->bytes && l->size && l->endpoint && l->touched && l->sampled;
     for (int i = 0; good && i < LC_SERIES; i++)
         good = series_init(&l->series[i], ROW[i], SERIES_ROWS) == 0;
     if (!good) {
@@ -70,7 +71,7 @@ void lc_free(lc *l) {
     fab_free(l->f);
     wire_close(l->wire);
     if (l->epoll >= 0) close(l->epoll);
-    void *all[] = {l->port, l->vc, l->label, l->node_in, l->node_out, l->port_of_ifindex,
+    void *all[] = {l->port, l->vc, l->totals, l->label, l->node_in, l->node_out, l->port_of_ifindex,
                    l->bytes, l->size, l->endpoint, l->touched, l->sampled, l->events.at};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
     free(l);
@@ -375,6 +376,7 @@ void lc_pass(lc *l, int32_t flow_control, int64_t epoch_ns, int64_t sample_ns) {
     memset(l->node_in, 0, l->o.max_nodes * sizeof *l->node_in);
     memset(l->node_out, 0, l->o.max_nodes * sizeof *l->node_out);
     memset(l->sampled, 0, l->o.max_ports * sizeof *l->sampled);
+    memset(l->totals, 0, l->o.max_vcs * sizeof *l->totals);
     for (int i = 0; i < LC_SERIES; i++) l->series[i].rows = l->series[i].lost = 0;
     l->late = (lateness_row){0};
     l->late_sum_us = l->cross_sum_us = 0;
@@ -400,6 +402,8 @@ void lc_get_stats(lc *l, lc_stats *out) {
     out->cpu_s = (double)u.ru_utime.tv_sec + (double)u.ru_utime.tv_usec / 1e6 +
                  (double)u.ru_stime.tv_sec + (double)u.ru_stime.tv_usec / 1e6;
 }
+
+const lc_vc_totals *lc_totals(const lc *l) { return l->totals; }
 
 void lc_node_frames(const lc *l, uint32_t node, int64_t *in, int64_t *out) {
     *in = l->node_in[node];

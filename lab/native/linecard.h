@@ -50,6 +50,12 @@ typedef struct {
     double cpu_s;
 } lc_stats;
 
+/* Of one direction of a VC, since the pass began. */
+typedef struct {
+    int64_t messages, bytes; /* delivered */
+    int64_t quenches;        /* that it caused */
+} lc_vc_totals;
+
 typedef struct lc lc;
 
 lc *lc_new(const fab_params *params, const lc_options *options);
@@ -86,6 +92,7 @@ void lc_hold(lc *l);
 void lc_pass(lc *l, int32_t flow_control, int64_t epoch_ns, int64_t sample_ns);
 void lc_cut(lc *l, uint32_t port, int cut);
 void lc_get_stats(lc *l, lc_stats *out);
+const lc_vc_totals *lc_totals(const lc *l); /* by VC */
 series *lc_series(lc *l, int which);
 /* Frames put into and taken out of a switch: what is missing was lost inside it. */
 void lc_node_frames(const lc *l, uint32_t node, int64_t *in, int64_t *out);

@@ -46,6 +46,7 @@ struct lc {
     wire *wire;
     lc_port *port;
     lc_vc *vc;
+    lc_vc_totals *totals; /* by vc */
     uint32_t *label;      /* by queue: on the link out of its port */
     int64_t *node_in, *node_out;
     uint32_t *port_of_ifindex;

@@ -190,10 +190,13 @@ static void to_endpoint(lc *l, uint32_t frame) {
     lc_vc *x = &l->vc[fr->vc];
     unet_ni *ni = x->to_endpoint == FAB_NONE ? 0 : &l->endpoint[x->to_endpoint];
     const uint8_t *payload = lc_bytes(l, frame) + PAYLOAD_AT;
-    if (ni && unet_deliver(ni, x->to_channel, payload, p.length, p.seq, p.sent_ns, l->at_ns) == 0)
+    if (ni && unet_deliver(ni, x->to_channel, payload, p.length, p.seq, p.sent_ns, l->at_ns) == 0) {
         l->stats.delivered++;
-    else
+        l->totals[fr->vc].messages++;
+        l->totals[fr->vc].bytes += p.length;
+    } else {
         l->stats.dropped_endpoint++;
+    }
     if (ni) lc_touch(l, x->to_endpoint);
 }
 
@@ -259,6 +262,7 @@ static void carry_out(lc *l, const fab_action *a) {
         break;
     case FAB_QUENCH:
         l->stats.quenches++;
+        l->totals[a->vc].quenches++;
         lc_observe_event(l, 0, a->port, a->vc, a->hop);
         signal_source(l, a->vc, a->hop, FAB_CELL_QUENCH);
         break;

@@ -10,6 +10,7 @@ hold       tell endpoints that no pass has begun
 pass       flow_control, epoch_ns, sample_ns: begin a pass
 cut        node, port, cut: stop or start both directions of a link
 stats      totals so far, and who is attached
+snapshot   the fabric at this moment, for whoever watches
 dump       dir, prefix: write series and counters
 stop       end the process
 =========  ==============================================================================
@@ -24,6 +25,7 @@ from lab._native import lib
 from lab.emulation.linecards.network import FLOW_CONTROL, EndpointKey, Network
 from lab.emulation.linecards.record import write_record
 from lab.emulation.linecards.service import Service
+from lab.emulation.linecards.snapshot import snapshot
 from lab.errors import LabError
 from lab.fabric.params import FabricParams
 from lab.unet.segment import Geometry
@@ -39,6 +41,8 @@ class Control:
         self.network: Network | None = None
         self._service: Service | None = None
         self.stopping = False
+        self._passes = 0
+        self._pass_name = ""
 
     def handle(self, request: dict[str, Any]) -> Answer:
         """Do one operation.
@@ -56,6 +60,7 @@ class Control:
             "pass": self._pass,
             "cut": self._cut,
             "stats": self._stats,
+            "snapshot": self._snapshot,
             "dump": self._dump,
             "stop": self._stop,
         }
@@ -126,6 +131,8 @@ class Control:
             raise LabError(f"flow_control is one of {', '.join(FLOW_CONTROL)}, not {flow_control}")
         mode = FLOW_CONTROL[flow_control]
         lib.lc_pass(self._net.cards, mode, epoch_ns, sample_ns)
+        self._passes += 1
+        self._pass_name = name
         return {"name": name}
 
     def _cut(self, node: str, port: int, cut: bool) -> None:
@@ -146,6 +153,13 @@ class Control:
             "attached": self._unet.attached(),
             "in_switches": unheard,
             "in_flight": under_way - stats["overflow"],
+        }
+
+    def _snapshot(self) -> Answer:
+        return {
+            "pass_number": self._passes,
+            "pass_name": self._pass_name,
+            **snapshot(self._net),
         }
 
     def _dump(self, dir: str, prefix: str) -> None:
