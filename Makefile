@@ -8,15 +8,23 @@ CODE    := $(wildcard lab tests topologies playbooks setup.py)
 PLAYBOOK := ANSIBLE_CONFIG=playbooks/ansible.cfg LC_ALL=C.UTF-8 $(VENV)/bin/ansible-playbook -i localhost,
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint types unit scenario down doctor nightly report scorecard claims clean format
+.PHONY: help setup simulator test lint types unit scenario down doctor nightly report scorecard claims clean format
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+# What a run needs: an emulation the whole, as root; a simulation, which is what other users get
+# when they name no engine, only a part of it.
+ENGINE_HERE := $(or $(ENGINE),$(if $(filter 0,$(shell id -u)),emulation,simulation))
+NEEDED := $(if $(filter simulation,$(ENGINE_HERE)),simulator,setup)
+
 setup: ## install whatever is missing on this machine and in .venv; changes nothing the second time
 	@PYTHON="$(PYTHON)" sh playbooks/bootstrap.sh
 
-scenario: setup ## run one experiment to its report: NAME=x, also SET="a=b c=d" and ENGINE=emulation|simulation
+simulator: ## install only what simulations need: .venv and the compiled model; no root
+	@PYTHON="$(PYTHON)" sh playbooks/bootstrap.sh --simulator
+
+scenario: $(NEEDED) ## run one experiment to its report: NAME=x, also SET="a=b c=d" and ENGINE=emulation|simulation
 	@test -n "$(NAME)" || { echo 'error: which scenario? Say: make scenario NAME=switch-port-contention'; exit 2; }
 	@$(LAB) run $(NAME) $(foreach pair,$(SET),--set '$(pair)') $(if $(ENGINE),--engine $(ENGINE))
 

@@ -26,7 +26,12 @@ def run(
         float | None, typer.Option(help="Real seconds per virtual second of the network.")
     ] = None,
     engine: Annotated[
-        str | None, typer.Option(help="emulation: a real network of Open vSwitch and containers.")
+        str | None,
+        typer.Option(
+            help="emulation: a real network of Open vSwitch and containers. simulation: the same "
+            "model in virtual time; needs neither root nor a network. Without it, the first of "
+            "the scenario's engines that this machine can run."
+        ),
     ] = None,
     json_output: Json = False,
 ) -> None:
@@ -41,6 +46,7 @@ def run(
     \b
       lab run switch-port-contention
       lab run switch-port-contention --seed 2 --set timeline.measure_s=0.02
+      lab run switch-port-contention --engine simulation
     """
     from lab.cli.progress import show_progress
     from lab.engine.supervise import Request, run_scenario
@@ -76,6 +82,8 @@ def _print(run_dir: Path, documents: dict[str, Any]) -> None:
     console.print(render_scorecard(scorecard))
     console.print(render_fidelity(fidelity))
     console.print(render_claims_summary(manifest, fidelity, scorecard, run_dir / "report.html"))
+    if manifest.get("digest"):
+        console.print(f"Digest: {manifest['digest']} (the same inputs give the same anywhere)")
 
 
 def summary(run_dir: Path) -> dict[str, Any]:

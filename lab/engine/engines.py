@@ -59,7 +59,7 @@ def choose_engine(name: str, offered: Sequence[str], asked: str | None) -> Choic
                 remedy=f"its engines: {', '.join(offered)}",
             )
         return Choice(asked)
-    reasons = []
+    reasons: list[str] = []
     for engine in offered:
         obstacle = OBSTACLES.get(engine, lambda: None)()
         if obstacle is None:
