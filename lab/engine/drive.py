@@ -16,14 +16,14 @@ from pathlib import Path
 from lab.emulation.client import LineCards
 from lab.emulation.state import LabState, load_state
 from lab.engine.counters import difference, read_counters
-from lab.engine.endpoints import EndpointSet, segment_of
+from lab.engine.endpoints import EndpointSet
 from lab.engine.faults import Fault, heal_all, inject
 from lab.engine.machine import MachineSampler
 from lab.engine.progress import Reporter
 from lab.engine.run import Run, pass_phase, read_owner
 from lab.engine.watch import Watch, Watched
 from lab.errors import LabError
-from lab.scenarios import EndpointPlan, Pass, endpoint_plans, steps
+from lab.scenarios import Pass, endpoint_plans, steps
 from lab.scenarios.plan import end_s, pass_s
 
 ATTACH_TIMEOUT_S = 60.0
@@ -142,7 +142,6 @@ class _Driver:
             # Until the pass begins, endpoints that attach shall see no virtual zero.
             self._cards.call("hold")
             self._say(f"starting {len(plans)} endpoint processes", 0.0)
-            self._shape_segments(plans)
             endpoints.start(plans)
             self._wait_attached(watch, endpoints)
             endpoints.watch_all(watch)
@@ -169,13 +168,6 @@ class _Driver:
 
     def _write(self, name: str, data: object) -> None:
         (self._run.raw / name).write_text(json.dumps(data, indent=1), encoding="utf-8")
-
-    def _shape_segments(self, plans: Sequence[EndpointPlan]) -> None:
-        """Have every endpoint's next segment made to the messages of this pass."""
-        for plan in plans:
-            self._cards.call(
-                "endpoint", host=plan.host, name=plan.endpoint, segment=segment_of(plan)
-            )
 
     def _wait_attached(self, watch: Watch, endpoints: EndpointSet) -> None:
         deadline_s = time.monotonic() + ATTACH_TIMEOUT_S

@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
 
 from lab.emulation.labels import host_dir
 from lab.emulation.net import HostProcess, popen_in_host
@@ -22,17 +21,6 @@ from lab.emulation.state import LabState
 from lab.engine.watch import Watch, Watched, log_tail
 from lab.errors import LabError
 from lab.scenarios import EndpointPlan
-from lab.unet.segment import (
-    DEFAULT_BUFFER_BYTES,
-    DEFAULT_BUFFERS,
-    DEFAULT_FREE_SLOTS,
-    DEFAULT_RECV_SLOTS,
-    DEFAULT_SEND_SLOTS,
-)
-
-_ALIGNMENT_BYTES = 64
-_LARGE_RECEIVE_BUFFERS = 192
-"""Of messages beyond the usual buffer: what comes in while the process sleeps, with room."""
 
 
 @dataclass
@@ -74,27 +62,6 @@ class Endpoint:
                 return False
             time.sleep(0.01)
         return self.handle is None or self.handle.poll() == 0
-
-
-def segment_of(plan: EndpointPlan) -> dict[str, int]:
-    """The geometry of the segment that an endpoint's messages need, as ``Geometry`` takes it.
-
-    A message lies in one buffer. Memory is taken page by page as it is first written, so an
-    endpoint that only sends or only receives costs about half of what its segment could hold.
-    """
-    changes = cast(list[dict[str, Any]], plan.plan["changes"])
-    largest = max(int(change["message_bytes"]) for change in changes)
-    shape = {
-        "send_slots": DEFAULT_SEND_SLOTS,
-        "recv_slots": DEFAULT_RECV_SLOTS,
-        "free_slots": DEFAULT_FREE_SLOTS,
-        "buffers": DEFAULT_BUFFERS,
-        "buffer_bytes": DEFAULT_BUFFER_BYTES,
-    }
-    if largest > DEFAULT_BUFFER_BYTES:
-        shape["buffer_bytes"] = -(-largest // _ALIGNMENT_BYTES) * _ALIGNMENT_BYTES
-        shape["buffers"] = DEFAULT_SEND_SLOTS + _LARGE_RECEIVE_BUFFERS
-    return shape
 
 
 @dataclass
