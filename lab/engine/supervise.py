@@ -1,8 +1,8 @@
 """One run from request to scorecard, whatever happens to it on the way.
 
-This is what ``lab run`` does: prepare in this process, let Ansible order the phases, and
-when anything ends early - a failed phase, Ctrl-C, a killed Ansible - end what is left and
-remove the lab.
+This is what ``lab run`` does: prepare in this process, let Ansible order the phases of an
+emulation or simulate in this process, and when anything ends early - a failed phase, Ctrl-C, a
+killed Ansible - end what is left and remove the lab.
 """
 
 import json
@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.engine.calibration import warning
+from lab.engine.engines import SIMULATION, choose_engine
 from lab.engine.lifecycle import clear_the_way, down
 from lab.engine.playbook import Interrupted, interrupts_raise, interrupts_wait, play
 from lab.engine.prepare import make_run, parse_overrides, resolve
@@ -18,6 +20,7 @@ from lab.engine.progress import Event
 from lab.engine.run import Run
 from lab.errors import LabError
 from lab.results.manifest import finish_manifest
+from lab.scenarios import load_scenario
 
 GRACE_S = 3.0
 
@@ -57,16 +60,29 @@ def run_scenario(
     """
     overrides = parse_overrides(request.overrides)
     # The scenario is checked before the standing lab: a mistake in it should be told first.
+    offered = load_scenario(request.name, overrides)
+    choice = choose_engine(offered.name, offered.engines, request.engine)
     resolved = resolve(
         request.name,
         overrides,
         seed=request.seed,
         dilation=request.dilation,
-        engine=request.engine,
+        engine=choice.engine,
     )
+    if choice.why:
+        say(choice.why)
+    if choice.engine == SIMULATION:
+        return _simulated(make_run(request.name, overrides, resolved), on_event, say)
+    if slow := warning(resolved[0]):
+        say(slow)
     if clear_the_way():
         say("removed what an earlier, killed run had left")
-    run = make_run(request.name, overrides, resolved)
+    return _emulated(make_run(request.name, overrides, resolved), on_event, say)
+
+
+def _emulated(
+    run: Run, on_event: Callable[[Event], None], say: Callable[[str], None]
+) -> RunOutcome:
     try:
         with interrupts_raise():
             play(run, on_event)
@@ -78,6 +94,25 @@ def run_scenario(
     except LabError as error:
         with interrupts_wait(say):
             _abandon(run, error.message, say)
+        raise
+    return RunOutcome(run.dir, valid=certificate_valid(run.dir))
+
+
+def _simulated(
+    run: Run, on_event: Callable[[Event], None], say: Callable[[str], None]
+) -> RunOutcome:
+    """Nothing of a simulation outlives this process, so there is nothing to remove."""
+    from lab.engine.simulate import simulate
+
+    try:
+        with interrupts_raise():
+            simulate(run, on_event)
+    except Interrupted as interrupt:
+        say("interrupted: the simulation has ended")
+        finish_manifest(run.dir, ok=False, message=f"interrupted by {interrupt}")
+        return RunOutcome(run.dir, valid=False, interrupted_by=interrupt.number)
+    except LabError as error:
+        finish_manifest(run.dir, ok=False, message=error.message)
         raise
     return RunOutcome(run.dir, valid=certificate_valid(run.dir))
 

@@ -15,6 +15,7 @@ COMMANDS = [
     ("list",),
     ("show",),
     ("run",),
+    ("compare",),
     ("up",),
     ("down",),
     ("status",),

@@ -1,0 +1,188 @@
+"""Emulation, simulation and thesis beside each other, for every claim of the fabric.
+
+The two engines drive one model, one by real frames and real processes, the other by events. Where
+a throughput differs between them by more than :data:`NOTABLE`, one of them shows something that
+the other leaves out, and it is worth finding out what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, get_args
+
+from lab.analysis.compare import Difference, compare, figures
+from lab.analysis.run import observe
+from lab.paths import RESULTS
+from lab.results.files import write_json, write_text
+from lab.results.runs import newest_run
+from lab.results.scorecard import update_scorecard
+from lab.scenarios.model import Engine
+
+EMULATION, SIMULATION = get_args(Engine)
+NOTABLE = 0.05
+SYSTEM = "fabric"
+JSON_FILE = "agreement.json"
+MARKDOWN_FILE = "agreement.md"
+_RATES = ("MByte/s", "KByte/s", "bytes/s", "messages/s")
+
+Row = Mapping[str, Any]
+
+
+def write_agreement(*, root: Path = RESULTS) -> dict[str, Any]:
+    """Compare the newest runs of both engines; writes ``agreement.{json,md}``, returns the data.
+
+    Raises:
+        LabError: a run that is complete by its manifest cannot be read.
+    """
+    rows = [row for row in update_scorecard(root=root) if row["system"] == SYSTEM]
+    names = sorted(path.name for path in root.iterdir() if path.is_dir())
+    table = {
+        "notable": NOTABLE,
+        "claims": [claim_row(row) for row in rows],
+        "scenarios": [found for name in names if (found := _scenario(name, root)) is not None],
+    }
+    write_json(root / JSON_FILE, table)
+    write_text(root / MARKDOWN_FILE, markdown(table))
+    return table
+
+
+def claim_row(row: Row) -> dict[str, Any]:
+    """One claim: what was published, what each engine measured, and how far they are apart."""
+    engines: Mapping[str, Row] = row.get("engines") or {}
+    each = {engine: _of_engine(engines.get(engine)) for engine in (EMULATION, SIMULATION)}
+    values = [found["measured"] if found else None for found in each.values()]
+    apart = relative(*values)
+    throughput = row["unit"] in _RATES
+    return {
+        "claim": row["claim"],
+        "source": row["source"],
+        "role": row["role"],
+        "unit": row["unit"],
+        "thesis": row["expected"],
+        **each,
+        "difference": apart,
+        "throughput": throughput,
+        "notable": throughput and apart is not None and abs(apart) > NOTABLE,
+    }
+
+
+def _of_engine(found: Row | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {key: found.get(key) for key in ("measured", "verdict", "run")}
+
+
+def relative(a: object, b: object) -> float | None:
+    """b / a - 1, where both are numbers."""
+    if not isinstance(a, (int, float)) or not isinstance(b, (int, float)) or not a:
+        return None
+    return b / a - 1
+
+
+def _scenario(name: str, root: Path) -> dict[str, Any] | None:
+    """The newest runs of both engines, figure by figure; None unless there are both."""
+    runs = [newest_run(name, engine, root=root) for engine in (EMULATION, SIMULATION)]
+    emulation, simulation = runs
+    if emulation is None or simulation is None:
+        return None
+    differences = compare(figures(observe(emulation)), figures(observe(simulation)))
+    return {
+        "scenario": name,
+        EMULATION: emulation.name,
+        SIMULATION: simulation.name,
+        **tally(differences),
+        "notable": [asdict(d) for d in notable(differences)],
+    }
+
+
+def tally(differences: Iterable[Difference]) -> dict[str, int]:
+    """How many figures are inside the spread, outside, and unknown."""
+    counts = {"inside": 0, "outside": 0, "unknown": 0}
+    for difference in differences:
+        word = {True: "inside", False: "outside", None: "unknown"}[difference.inside]
+        counts[word] += 1
+    return counts
+
+
+def notable(differences: Iterable[Difference]) -> list[Difference]:
+    """Throughputs that differ by more than :data:`NOTABLE` and not by chance; largest first."""
+    found = [
+        d
+        for d in differences
+        if d.kind == "throughput"
+        and d.inside is not True
+        and (d.relative is None or abs(d.relative) > NOTABLE)
+    ]
+    return sorted(found, key=lambda d: -abs(d.relative) if d.relative is not None else 0.0)
+
+
+def markdown(table: Mapping[str, Any]) -> str:
+    """The table as a page."""
+    lines = [
+        "# Emulation, simulation, thesis",
+        "",
+        "Every claim of chapter 4 from the newest run of each engine. A throughput that differs "
+        f"between them by more than {table['notable']:.0%} is marked `!`.",
+        "",
+        "| claim | unit | thesis | emulation | simulation | difference | |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    lines += [_claim_line(row) for row in table["claims"]]
+    lines += ["", "## The runs, figure by figure", ""]
+    if not table["scenarios"]:
+        lines.append("No scenario has a complete run on both engines.")
+    else:
+        lines += [
+            "Inside: the two values differ by no more than either run's own spread would explain.",
+            "",
+            "| scenario | emulation | simulation | inside | outside | unknown |",
+            "| --- | --- | --- | --- | --- | --- |",
+        ]
+        for found in table["scenarios"]:
+            keys = ("scenario", EMULATION, SIMULATION, "inside", "outside", "unknown")
+            lines.append(_line([found[key] for key in keys]))
+    lines += _notable_lines(table["scenarios"])
+    return "\n".join(lines) + "\n"
+
+
+def _notable_lines(scenarios: Sequence[Row]) -> list[str]:
+    rows = [(found["scenario"], d) for found in scenarios for d in found["notable"]]
+    if not rows:
+        return []
+    heading = f"## Throughputs that differ by more than {NOTABLE:.0%}"
+    lines = ["", heading, "", "| scenario | figure | emulation | simulation | difference |"]
+    lines.append("| --- | --- | --- | --- | --- |")
+    lines += [
+        _line([name, d["figure"], number(d["a"]), number(d["b"]), percent(d["relative"])])
+        for name, d in rows
+    ]
+    return lines
+
+
+def _claim_line(row: Row) -> str:
+    cells = [row["claim"], row["unit"] or "", number(row["thesis"])]
+    for engine in (EMULATION, SIMULATION):
+        found = row[engine]
+        cells.append(f"{number(found['measured'])} ({found['verdict']})" if found else "")
+    cells += [percent(row["difference"]), "!" if row["notable"] else ""]
+    return _line(cells)
+
+
+def _line(cells: Iterable[object]) -> str:
+    return "| " + " | ".join(str(c).replace("|", "\\|").replace("\n", " ") for c in cells) + " |"
+
+
+def number(value: object) -> str:
+    """A measured or published value as a reader wants it."""
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return " to ".join(number(item) for item in value)
+    return f"{value:.4g}" if isinstance(value, (int, float)) else str(value)
+
+
+def percent(value: float | None) -> str:
+    """A relative difference; empty where there is none."""
+    return "" if value is None else f"{value:+.1%}"
