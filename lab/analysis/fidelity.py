@@ -1,35 +1,45 @@
 """The fidelity certificate: whether a run's own instruments vouch for its figures.
 
 An emulation on a small machine can go wrong without failing: frames lost in a socket, a switch
-that cannot keep up, a process that slept too long. Every such way has a check with a documented
-bound in :data:`CHECKS`. A check whose instrument recorded nothing has failed.
+that cannot keep up, a process that slept too long. A simulation cannot be late, but it can lose
+count. Every such way has a check with a documented bound in :data:`CHECKS`, which also says on
+which engine it is made. A check whose instrument recorded nothing has failed.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
+from lab.analysis.endpoint_probes import (
+    endpoint_faults,
+    endpoint_losses,
+    endpoints_complete,
+    greedy_blocked,
+    paced_shortfall,
+    windows_reported,
+)
 from lab.analysis.observations import MissingDataError, Observations
 from lab.analysis.probes import (
     Probe,
     counters_sum,
     cpu_p95,
     delay_p99_us,
-    endpoint_faults,
-    endpoint_losses,
-    endpoints_complete,
-    greedy_blocked,
+    digest_missing,
     idle,
+    late_crossings,
+    late_sends,
+    model_broken,
     ovs_balance,
     ovs_ports,
-    paced_shortfall,
     series_lost,
     steal,
     throttled,
     window_gaps,
 )
 from lab.results.collect import LINE_CARDS
+from lab.scenarios.model import Engine, Scenario
 
 
 @dataclass(frozen=True)
@@ -72,7 +82,8 @@ class Certificate:
 class Check:
     """A bound on one value; over all passes, the worst value counts.
 
-    ``at_least`` turns the bound into a lower one. ``why`` is the reason for the bound.
+    ``at_least`` turns the bound into a lower one. ``why`` is the reason for the bound. The check is
+    made of runs of those ``engines``, and of scenarios to which it ``applies``.
     """
 
     name: str
@@ -81,6 +92,8 @@ class Check:
     unit: str
     why: str
     at_least: bool = False
+    engines: tuple[Engine, ...] = ("emulation",)
+    applies: Callable[[Scenario], bool] = lambda _: True
 
     @property
     def bound_text(self) -> str:
@@ -94,8 +107,17 @@ class Check:
 
 
 def certify(observations: Observations) -> Certificate:
-    """Judge a run by all checks."""
-    return Certificate(tuple(_run(check, observations) for check in CHECKS))
+    """Judge a run by all checks that its engine and its scenario ask for."""
+    return Certificate(tuple(_run(check, observations) for check in checks_of(observations)))
+
+
+def checks_of(observations: Observations) -> tuple[Check, ...]:
+    """The checks that are made of a run."""
+    return tuple(
+        check
+        for check in CHECKS
+        if observations.engine in check.engines and check.applies(observations.scenario)
+    )
 
 
 def _run(check: Check, observations: Observations) -> CheckResult:
@@ -118,10 +140,23 @@ def _run(check: Check, observations: Observations) -> CheckResult:
     return CheckResult(check.name, value_shown, check.bound_text, check.meets(worst), why)
 
 
+_BOTH: tuple[Engine, ...] = ("emulation", "simulation")
+_SIMULATION: tuple[Engine, ...] = ("simulation",)
+
+
+def _exact(scenario: Scenario) -> bool:
+    return scenario.exact_timing
+
+
 CHECKS: tuple[Check, ...] = (
     Check(
         "endpoints-complete", endpoints_complete, 0, "endpoints",
-        "every stream needs a sender and a receiver that stayed to the end",
+        "every stream needs a sender and a receiver that stayed to the end", engines=_BOTH,
+    ),
+    Check(
+        "windows-reported", windows_reported, 0, "windows",
+        "a receiver that tells nothing of a window cannot be told from one that got nothing",
+        engines=_BOTH,
     ),
     Check(
         "windows-complete", window_gaps, 0.05, "of a window",
@@ -158,7 +193,19 @@ CHECKS: tuple[Check, ...] = (
         "a frame that the line cards could not place",
     ),
     Check(
-        "instrument-losses", series_lost, 0, "rows", "a series that overflowed has holes"
+        "instrument-losses", series_lost, 0, "rows", "a series that overflowed has holes",
+        engines=_BOTH,
+    ),
+    Check(
+        "crossings-on-time", late_crossings, 0.01, "of the frames",
+        "latencies are judged: what the real switch takes must stay hidden below what the modelled "
+        "one takes; 1 % moves a mean by less than its tolerance",
+        applies=_exact,
+    ),
+    Check(
+        "sends-on-time", late_sends, 0.01, "of the messages",
+        "latencies are judged: a message must be in the queue before it is to be sent",
+        applies=_exact,
     ),
     # Not its CPU time: the main thread of Open vSwitch polls all ports at each of its turns, so it
     # is nearly always busy, and takes more frames a turn when there are more.
@@ -185,18 +232,29 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "endpoint-losses", endpoint_losses, 0, "messages",
-        "sent = received + in flight, by the endpoints' own counts",
+        "sent = received + in flight + lost on purpose, by the endpoints' own counts",
+        engines=_BOTH,
+    ),
+    Check(
+        "model-books", model_broken, 0, "errors",
+        "cells in = cells out + cells held, at every switch and for every VC",
+        engines=_SIMULATION,
+    ),
+    Check(
+        "digest", digest_missing, 0, "missing",
+        "without one nobody can show that the same seed gives the same run",
+        engines=_SIMULATION,
     ),
     Check(
         "endpoint-faults", endpoint_faults, 0, "messages",
-        "the fabric keeps order and content, receivers keep up",
+        "the fabric keeps order and content, receivers keep up", engines=_BOTH,
     ),
     Check(
-        "greedy-senders", greedy_blocked, 0.5, "of the pass",
+        "greedy-senders", greedy_blocked, 0.5, "of its time",
         "a greedy sender that does not wait is itself the bottleneck", at_least=True,
     ),
     Check(
         "paced-senders", paced_shortfall, 0.05, "of the rate",
-        "below contention a sender must reach the rate it was told",
+        "below contention a sender must reach the rate it was told", engines=_BOTH,
     ),
 )  # fmt: skip

@@ -1,4 +1,9 @@
-"""How a scenario's measurements are declared: one function per claim, by the claim's id."""
+"""How measurements are declared: one function per claim, or per claim and family of scenarios.
+
+A claim can be tested by several experiments, each of which measures it in its own way; then the
+function says for which scenarios it stands. A scenario belongs to the family that it is named
+after: ``front-to-back`` and ``front-to-back-short`` to ``front-to-back``.
+"""
 
 from __future__ import annotations
 
@@ -8,39 +13,57 @@ from lab.analysis.observations import MissingDataError, Observations
 from lab.claims.judge import Measurement
 
 Measure = Callable[[Observations], Measurement]
+Key = tuple[str, str | None]
 
 
 class Measures:
     """A table of measurement functions, filled by decorating them."""
 
     def __init__(self) -> None:
-        self._by_claim: dict[str, Measure] = {}
+        self._functions: dict[Key, Measure] = {}
 
-    def of(self, claim: str) -> Callable[[Measure], Measure]:
-        """Declare the decorated function as the measurement of a claim."""
+    def of(self, claim: str, scenario: str | None = None) -> Callable[[Measure], Measure]:
+        """Declare the decorated function as the measurement of a claim.
+
+        Args:
+            claim: the claim's id.
+            scenario: the family of scenarios in which it is measured so; None for all others.
+        """
 
         def declare(function: Measure) -> Measure:
-            if claim in self._by_claim:
-                raise ValueError(f"{claim} is measured twice")
-            self._by_claim[claim] = function
+            self._add((claim, scenario), function)
             return function
 
         return declare
 
-    def merged(self, other: Measures) -> Measures:
-        """Both tables in one."""
-        both = Measures()
-        both._by_claim = {**self._by_claim, **other._by_claim}
-        return both
+    def _add(self, key: Key, function: Measure) -> None:
+        if key in self._functions:
+            raise ValueError(f"{key[0]} is measured twice in {key[1] or 'all scenarios'}")
+        self._functions[key] = function
+
+    def merged(self, *others: Measures) -> Measures:
+        """All tables in one."""
+        merged = Measures()
+        for table in (self, *others):
+            for key, function in table._functions.items():
+                merged._add(key, function)
+        return merged
 
     @property
     def claims(self) -> tuple[str, ...]:
         """The claims that can be measured."""
-        return tuple(self._by_claim)
+        return tuple(dict.fromkeys(claim for claim, _ in self._functions))
+
+    def find(self, claim: str, scenario: str) -> Measure | None:
+        """The function that measures a claim in a scenario; None when there is none."""
+        families = [name for known, name in self._functions if known == claim and name is not None]
+        own = [name for name in families if scenario == name or scenario.startswith(f"{name}-")]
+        family = max(own, key=len, default=None)
+        return self._functions.get((claim, family))
 
     def measure(self, claim: str, observations: Observations) -> Measurement:
         """Measure one claim; what lacks its data comes back with ``missing`` set."""
-        function = self._by_claim.get(claim)
+        function = self.find(claim, observations.scenario.name)
         if function is None:
             return Measurement(claim, missing="nothing in the project measures this claim yet")
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,12 +11,12 @@ from functools import cached_property
 import pandas as pd
 
 from lab.analysis.throughput import port_throughput, ports_at, step_throughput
-from lab.scenarios.model import Scenario
+from lab.scenarios.model import Engine, Pass, Scenario
 from lab.scenarios.plan import full_messages_per_s
 
 QUENCH = "quench"
 LINK = "link"
-_RATE_EPSILON = 1e-9
+_EPSILON = 1e-9
 
 
 class MissingDataError(Exception):
@@ -29,6 +30,8 @@ class Observations:
     scenario: Scenario
     tables: Mapping[str, pd.DataFrame]
     cores: int = 1
+    engine: Engine = "emulation"
+    digest: str | None = None
 
     @cached_property
     def bin_ns(self) -> int:
@@ -38,21 +41,35 @@ class Observations:
     @cached_property
     def streams(self) -> pd.DataFrame:
         """Columns stream, group: all streams of the scenario."""
-        pairs = [(stream.name, stream.group) for stream in self.scenario.streams]
+        pairs = [(stream.name, stream.group) for stream in self.scenario.all_streams]
         return pd.DataFrame(pairs, columns=["stream", "group"])
+
+    @cached_property
+    def streams_by_pass(self) -> pd.DataFrame:
+        """Columns pass, stream, group: who takes part in which pass."""
+        rows = [
+            (passing.name, stream.name, stream.group)
+            for passing in self.scenario.passes
+            for stream in self.scenario.streams_of(passing)
+        ]
+        return pd.DataFrame(rows, columns=["pass", "stream", "group"])
 
     @cached_property
     def throughput(self) -> pd.DataFrame:
         """Throughput at the sinks per pass, step and stream."""
         return step_throughput(
-            self.tables["flows"], self.tables["steps"], self.streams, self.bin_ns
+            self.tables["flows"], self.tables["steps"], self.streams_by_pass, self.bin_ns
         )
 
     @cached_property
     def sent(self) -> pd.DataFrame:
         """What the adapters accepted from the senders, per pass, step and stream."""
         return step_throughput(
-            self.tables["flows"], self.tables["steps"], self.streams, self.bin_ns, role="send"
+            self.tables["flows"],
+            self.tables["steps"],
+            self.streams_by_pass,
+            self.bin_ns,
+            role="send",
         )
 
     @cached_property
@@ -67,35 +84,76 @@ class Observations:
 
     @property
     def switch(self) -> str:
-        """The switch under test."""
+        """The switch under test; ``MissingDataError`` when the scenario names none."""
+        if self.scenario.observe is None:
+            raise MissingDataError("the scenario names no switch to observe")
         return self.scenario.observe.switch
 
     @property
     def hot_port(self) -> int:
         """Its contended port."""
+        if self.scenario.observe is None:
+            raise MissingDataError("the scenario names no switch to observe")
         return self.scenario.observe.contended_port
 
     @property
     def swept(self) -> str:
-        """The group whose send rate is varied."""
-        return self.scenario.timeline.sweep.group
+        """The group whose send rate is varied, or which is added to."""
+        sweep = self.scenario.timeline.sweep
+        if sweep is None or sweep.group is None:
+            raise MissingDataError("the scenario varies no group of streams")
+        return sweep.group
 
     @property
     def full_mbyte_per_s(self) -> float:
         """Payload rate of a link that does nothing else, from the configured link and cells."""
         return full_messages_per_s(self.scenario) * self.scenario.workload.message_bytes / 1e6
 
+    # -- passes --------------------------------------------------------------------------
+
+    def passes(self, flow_control: str) -> tuple[Pass, ...]:
+        """The passes with that flow control; ``MissingDataError`` when there is none."""
+        found = tuple(p for p in self.scenario.passes if p.flow_control == flow_control)
+        if not found:
+            raise MissingDataError(f"the run has no pass with flow control {flow_control!r}")
+        return found
+
     def pass_named(self, flow_control: str) -> str:
-        """Name of the pass with that flow control; ``MissingDataError`` when none ran."""
-        for passing in self.scenario.passes:
-            if passing.flow_control == flow_control:
-                return passing.name
-        raise MissingDataError(f"the run has no pass with flow control {flow_control!r}")
+        """Name of the first pass with that flow control."""
+        return self.passes(flow_control)[0].name
+
+    def pairs(self) -> tuple[tuple[Pass, Pass], ...]:
+        """Passes with quench, each with the one without that is otherwise the same."""
+        found = []
+        for on in self.passes(QUENCH):
+            what = (on.groups, on.fabric, on.adapter)
+            twins = [p for p in self.passes(LINK) if (p.groups, p.fabric, p.adapter) == what]
+            found += [(on, twins[0])] if twins else []
+        if not found:
+            raise MissingDataError("no pass with quench has a counterpart without")
+        return tuple(found)
 
     def of_pass(self, table: str, flow_control: str) -> pd.DataFrame:
+        """The rows of a table that belong to the first pass with that flow control."""
+        return self.rows(table, self.pass_named(flow_control))
+
+    def rows(self, table: str, pass_name: str) -> pd.DataFrame:
         """The rows of a table that belong to one pass."""
         frame = self.tables[table]
-        return frame[frame["pass"] == self.pass_named(flow_control)]
+        return frame[frame["pass"] == pass_name]
+
+    # -- throughput ----------------------------------------------------------------------
+
+    def measured(self, pass_name: str) -> pd.DataFrame:
+        """Rows of ``throughput`` of one pass.
+
+        Raises:
+            MissingDataError: nothing that was received in it is on record.
+        """
+        found = self.throughput[self.throughput["pass"] == pass_name]
+        if found.empty or self.rows("flows", pass_name).empty:
+            raise MissingDataError(f"pass {pass_name!r} has no record of what was received")
+        return found
 
     def cells(
         self,
@@ -103,28 +161,23 @@ class Observations:
         group: str | None,
         *,
         at_least: float = 0.0,
-        at_most: float = 1.0,
+        at_most: float = math.inf,
     ) -> pd.DataFrame:
-        """Rows of ``throughput``: one pass, one group (None: all), send rates in a range.
+        """Rows of ``throughput``: one pass, one group (None: all), step values in a range.
 
         Raises:
             MissingDataError: no such pass, step or stream was measured.
         """
-        name = self.pass_named(flow_control)
-        if self.of_pass("flows", flow_control).empty:
-            raise MissingDataError(f"pass {name!r} has no record of what was received")
-        frame = self.throughput
+        frame = self.measured(self.pass_named(flow_control))
         chosen = frame[
-            (frame["pass"] == name)
-            & (frame["send_rate"] >= at_least - _RATE_EPSILON)
-            & (frame["send_rate"] <= at_most + _RATE_EPSILON)
+            (frame["value"] >= at_least - _EPSILON) & (frame["value"] <= at_most + _EPSILON)
         ]
         if group is not None:
             chosen = chosen[chosen["group"] == group]
         if chosen.empty:
             raise MissingDataError(
-                f"pass {name!r} has no measured step with a send rate of {at_least:.0%} to "
-                f"{at_most:.0%}"
+                f"pass {self.pass_named(flow_control)!r} has no measured step from {at_least:g} "
+                f"to {at_most:g}"
             )
         return chosen
 
@@ -151,6 +204,8 @@ class Observations:
         modes = {passing.flow_control for passing in self.scenario.passes}
         return max(float(self.undisturbed(mode).max()) for mode in modes)
 
+    # -- routes and counters -------------------------------------------------------------
+
     def vcs_of(self, group: str) -> dict[int, str]:
         """VC -> stream of a group; ``MissingDataError`` when the table of routes is empty."""
         vcs = self.tables["vcs"]
@@ -168,6 +223,21 @@ class Observations:
         # A host has one port, number 0, whatever a route calls it.
         port = used["out_port"].where(used["out_port"] > 0, 0)
         return used.assign(port=port)[["vc", "stream", "node", "port", "next"]]
+
+    def links_in(self, passing: Pass) -> pd.DataFrame:
+        """The rows of ``links`` of the streams that take part in a pass."""
+        names = [stream.name for stream in self.scenario.streams_of(passing)]
+        found = self.links[self.links["stream"].isin(names)]
+        if found.empty:
+            raise MissingDataError("the table of routes is missing")
+        return found
+
+    @cached_property
+    def switches_passed(self) -> dict[str, int]:
+        """Stream -> number of switches on its route."""
+        vcs = self.tables["vcs"]
+        inner = vcs[(vcs["node"] != vcs["src"]) & (vcs["node"] != vcs["dst"])]
+        return {str(stream): int(n) for stream, n in inner.groupby("stream")["node"].size().items()}
 
     def counter(self, pass_name: str, where: str, name: str) -> float | None:
         """One counter of a pass; None when it was not recorded."""

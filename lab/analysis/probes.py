@@ -1,7 +1,8 @@
 """What the checks of the fidelity certificate look at: one value of one pass each. Pure.
 
-A probe returns its value and a clause about it, and raises ``MissingDataError`` when its
-instrument recorded nothing.
+Here is what line cards, switches and the machine tell; what endpoints tell is in
+:mod:`lab.analysis.endpoint_probes`. A probe returns its value and a clause about it, and raises
+``MissingDataError`` when its instrument recorded nothing.
 """
 
 from __future__ import annotations
@@ -15,17 +16,17 @@ from numpy.typing import NDArray
 
 from lab.analysis.observations import MissingDataError, Observations
 from lab.results.collect import LINE_CARDS
-from lab.results.tables import LATENESS_BUCKETS
+from lab.results.tables import EXCESS_BUCKETS, LATENESS_BUCKETS
+from lab.scenarios.model import Pass
 
 # A value of one pass and what it is about. Raises MissingDataError without data.
 Probe = Callable[[Observations, str], tuple[float, str]]
 
-# Part of the contended port up to which paced senders cannot be held back by the network.
-_UNCONTENDED = 0.9
 _BUCKET_LIMITS_US = (500.0, 1000.0, 2000.0, 5000.0, 10_000.0, math.inf)
 
 
-def _rows(observations: Observations, table: str, pass_name: str) -> pd.DataFrame:
+def rows(observations: Observations, table: str, pass_name: str) -> pd.DataFrame:
+    """The rows of a table that belong to a pass; ``MissingDataError`` when there is none."""
     frame = observations.tables[table]
     found = frame[frame["pass"] == pass_name]
     if found.empty:
@@ -34,11 +35,12 @@ def _rows(observations: Observations, table: str, pass_name: str) -> pd.DataFram
 
 
 def _span_ns(observations: Observations, pass_name: str) -> tuple[int, int]:
-    steps = _rows(observations, "steps", pass_name)
+    steps = rows(observations, "steps", pass_name)
     return int(steps["t_start_ns"].min()), int(steps["t_end_ns"].max())
 
 
-def _counter(observations: Observations, pass_name: str, where: str, name: str) -> float:
+def counter(observations: Observations, pass_name: str, where: str, name: str) -> float:
+    """One counter; ``MissingDataError`` when it was not recorded."""
     value = observations.counter(pass_name, where, name)
     if value is None:
         raise MissingDataError(f"the counter {name} of {where} was not recorded")
@@ -49,33 +51,19 @@ def counters_sum(where: str, *names: str) -> Probe:
     """Sum of some counters of one place."""
 
     def probe(observations: Observations, pass_name: str) -> tuple[float, str]:
-        values = {n: _counter(observations, pass_name, where, n) for n in names}
+        values = {n: counter(observations, pass_name, where, n) for n in names}
         about = ", ".join(f"{name} {value:g}" for name, value in values.items())
         return sum(abs(value) for value in values.values()), f"{where}: {about}"
 
     return probe
 
 
-def endpoints_complete(observations: Observations, pass_name: str) -> tuple[float, str]:
-    """Endpoints that left no result or ended before their plan did."""
-    endpoints = _rows(observations, "endpoints", pass_name)
-    expected = {(s, role) for s in observations.streams["stream"] for role in ("send", "recv")}
-    absent = expected - set(zip(endpoints["stream"], endpoints["role"], strict=True))
-    counters = observations.tables["counters"]
-    early = counters[
-        (counters["pass"] == pass_name)
-        & (counters["name"] == "ended_early")
-        & (counters["value"] != 0)
-    ]
-    return len(absent) + len(early), f"{len(absent)} without a result, {len(early)} ended early"
-
-
 def window_gaps(observations: Observations, pass_name: str) -> tuple[float, str]:
     """Part of the measured time in which the line cards took no sample."""
     sample_ns = round(observations.scenario.timeline.sample_s * 1e9)
-    times = np.sort(_rows(observations, "lateness", pass_name)["t_ns"].to_numpy())
+    times = np.sort(rows(observations, "lateness", pass_name)["t_ns"].to_numpy())
     worst = 0.0
-    for step in _rows(observations, "steps", pass_name).itertuples(index=False):
+    for step in rows(observations, "steps", pass_name).itertuples(index=False):
         start, end = int(str(step.t_settled_ns)), int(str(step.t_end_ns))
         inside = times[(times > start) & (times < end)]
         edges = np.concatenate(([start], inside, [end]))
@@ -94,16 +82,16 @@ def delay_p99_us(what: str, told: str) -> Probe:
     """
 
     def probe(observations: Observations, pass_name: str) -> tuple[float, str]:
-        rows = _rows(observations, "lateness", pass_name)
-        rows = rows[rows["what"] == what]
-        counts = rows[list(LATENESS_BUCKETS)].sum().to_numpy(dtype=np.float64)
+        found = rows(observations, "lateness", pass_name)
+        found = found[found["what"] == what]
+        counts = found[list(LATENESS_BUCKETS)].sum().to_numpy(dtype=np.float64)
         if counts.sum() == 0:
             raise MissingDataError(f"the line cards recorded nothing of {told}")
         bucket = int(np.searchsorted(np.cumsum(counts), 0.99 * counts.sum()))
         real_us = _BUCKET_LIMITS_US[bucket]
         if math.isinf(real_us):  # the last bucket has no upper end but the largest value seen
-            real_us = float(rows["max_us"].max())
-        mean_us = float(np.average(rows["mean_us"], weights=rows["frames"]))
+            real_us = float(found["max_us"].max())
+        mean_us = float(np.average(found["mean_us"], weights=found["frames"]))
         return (
             real_us / observations.scenario.dilation,
             f"99 % of frames within {real_us:g} us of real time, mean {mean_us:.0f} us",
@@ -141,8 +129,11 @@ def ovs_ports(observations: Observations, pass_name: str) -> tuple[float, str]:
 
 
 def series_lost(observations: Observations, pass_name: str) -> tuple[float, str]:
-    """Rows that the series of the line cards had no room for."""
-    names = [f"series_lost_{name}" for name in ("queues", "events", "links", "lateness")]
+    """Rows that the series had no room for."""
+    kept = ["queues", "events", "links"]
+    if observations.engine == "emulation":
+        kept.append("lateness")
+    names = [f"series_lost_{name}" for name in kept]
     return counters_sum(LINE_CARDS, *names)(observations, pass_name)
 
 
@@ -159,10 +150,9 @@ def cpu_p95(what: str) -> Probe:
 
 def _machine(observations: Observations, pass_name: str, what: str) -> NDArray[np.float64]:
     start_ns, end_ns = _span_ns(observations, pass_name)
-    rows = _rows(observations, "machine", pass_name)
-    inside = rows[
-        (rows["what"] == what) & (rows["t_s"] >= start_ns / 1e9) & (rows["t_s"] <= end_ns / 1e9)
-    ]
+    found = rows(observations, "machine", pass_name)
+    times = found["t_s"]
+    inside = found[(found["what"] == what) & (times >= start_ns / 1e9) & (times <= end_ns / 1e9)]
     if inside.empty:
         raise MissingDataError(f"the CPU use of {what} was not sampled")
     return inside["cpu"].to_numpy(dtype=np.float64)
@@ -184,71 +174,45 @@ def throttled(observations: Observations, pass_name: str) -> tuple[float, str]:
     """Throttled periods of the containers that take part."""
     scenario = observations.scenario
     hosts = [h for h in scenario.used_hosts() if scenario.host_kind(h) == "container"]
-    total = sum(_counter(observations, pass_name, host, "nr_throttled") for host in hosts)
+    total = sum(counter(observations, pass_name, host, "nr_throttled") for host in hosts)
     return total, f"{total:g} throttled periods in {len(hosts)} containers"
 
 
-def endpoint_losses(observations: Observations, pass_name: str) -> tuple[float, str]:
-    """Messages that were sent and neither received nor on their way at the end."""
-    endpoints = _rows(observations, "endpoints", pass_name)
-    sent = float(endpoints.loc[endpoints["role"] == "send", "injected"].sum())
-    received = float(endpoints.loc[endpoints["role"] == "recv", "messages"].sum())
-    queued = _counter(observations, pass_name, LINE_CARDS, "queued_cells")
-    in_flight = _counter(observations, pass_name, LINE_CARDS, "in_flight") if queued else 0.0
-    overflow = _counter(observations, pass_name, LINE_CARDS, "overflow")
-    about = f"sent {sent:g}, received {received:g}, in flight {in_flight:g}"
-    if overflow:
-        about += f", refused for lack of memory {overflow:g}"
-    return abs(sent - received - in_flight - overflow), about
+def pass_of(observations: Observations, pass_name: str) -> Pass:
+    """The pass of that name."""
+    return next(p for p in observations.scenario.passes if p.name == pass_name)
 
 
-def endpoint_faults(observations: Observations, pass_name: str) -> tuple[float, str]:
-    """Messages that endpoints found damaged, repeated, out of order or refused."""
-    endpoints = _rows(observations, "endpoints", pass_name)
-    faults = ("duplicates", "out_of_order", "corrupted", "missing", "drop_no_buffer")
-    counts = {name: float(endpoints[name].sum()) for name in faults}
+def late_crossings(observations: Observations, pass_name: str) -> tuple[float, str]:
+    """Part of the frames that took longer through a switch than the modelled switch takes."""
+    crossings = rows(observations, "lateness", pass_name)
+    counts = crossings.loc[crossings["what"] == "crossing", list(EXCESS_BUCKETS)].sum()
+    total = float(counts.sum())
+    if not total:
+        raise MissingDataError("how long crossings took beyond the modelled time was not recorded")
+    late = total - float(counts[EXCESS_BUCKETS[0]])
+    most = float(crossings["exc_max_ns"].max())
+    return late / total, f"{late:g} of {total:g} crossings were late, by {most:g} ns at most"
+
+
+def late_sends(observations: Observations, pass_name: str) -> tuple[float, str]:
+    """Part of the messages that an adapter saw only after the time at which to send them."""
     counters = observations.tables["counters"]
-    of_pass = counters[counters["pass"] == pass_name]
-    for name in ("rejected", "drop_recv_full"):
-        counts[name] = float(of_pass.loc[of_pass["name"] == name, "value"].sum())
-    about = ", ".join(f"{name} {count:g}" for name, count in counts.items() if count)
-    return sum(counts.values()), about or "no message damaged, repeated or refused"
+    found = counters[(counters["pass"] == pass_name) & (counters["name"] == "late_sends")]
+    if found.empty:
+        raise MissingDataError("the adapters did not count late sends")
+    late = float(found["value"].sum())
+    sent = float(rows(observations, "endpoints", pass_name)["injected"].sum())
+    return late / max(sent, 1.0), f"{late:g} of {sent:g} messages were seen too late"
 
 
-def greedy_blocked(observations: Observations, pass_name: str) -> tuple[float, str]:
-    """Least part of a pass for which a greedy sender had more to send than the queue took."""
-    endpoints = _rows(observations, "endpoints", pass_name)
-    start_ns, end_ns = _span_ns(observations, pass_name)
-    greedy = {
-        s.name
-        for s in observations.scenario.streams
-        if s.group != observations.swept and s.rate >= 1
-    }
-    senders = endpoints[(endpoints["role"] == "send") & endpoints["stream"].isin(greedy)]
-    if len(senders) != len(greedy):
-        raise MissingDataError("a greedy sender left no result")
-    if not greedy:
-        return 1.0, "no sender is greedy throughout"
-    waited_s = dict(zip(senders["stream"], senders["blocked_s"], strict=True))
-    least = min(waited_s, key=lambda stream: float(waited_s[stream]))
-    part = float(waited_s[least]) / ((end_ns - start_ns) / 1e9)
-    return part, f"sender {least} waited for {part:.0%} of the pass"
+def model_broken(observations: Observations, pass_name: str) -> tuple[float, str]:
+    """Whether the fabric model found its own books out of balance."""
+    broken = counter(observations, pass_name, LINE_CARDS, "broken")
+    return broken, "cells entered, left and held in memory, counted three ways"
 
 
-def paced_shortfall(observations: Observations, pass_name: str) -> tuple[float, str]:
-    """How far a paced sender fell behind in the lowest step, while the contended port is free."""
-    senders = int((observations.streams["group"] == observations.swept).sum())
-    rates = observations.scenario.timeline.sweep.send_rates
-    free = [rate for rate in rates if 0 < rate * senders <= _UNCONTENDED]
-    if not free:
-        return 0.0, "no step has paced senders and a contended port with room"
-    rows = observations.sent[
-        (observations.sent["pass"] == pass_name)
-        & (observations.sent["group"] == observations.swept)
-        & (observations.sent["send_rate"] == min(free))
-    ]
-    if rows.empty or observations.tables["flows"].empty:
-        raise MissingDataError("what the paced senders sent was not recorded")
-    wanted = min(free) * observations.full_mbyte_per_s
-    worst = float(1 - rows["mbyte_per_s"].min() / wanted)
-    return worst, f"at {min(free):.0%} the slowest sender fell {worst:.1%} short"
+def digest_missing(observations: Observations, _: str) -> tuple[float, str]:
+    """1 when the run has no digest of its events."""
+    digest = observations.digest
+    return float(not digest), f"digest {digest}" if digest else "no digest was noted"

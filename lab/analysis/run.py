@@ -18,6 +18,7 @@ from lab.results.manifest import Manifest, read_manifest
 from lab.results.runs import point_latest
 from lab.results.scorecard import write_scorecard
 from lab.results.tables import read_tables
+from lab.scenarios.model import Engine
 
 FIDELITY = "fidelity.json"
 MEASURES = saturation.MEASURES.merged(flow_control.MEASURES)
@@ -27,7 +28,10 @@ def observe(run_dir: Path, manifest: Manifest | None = None) -> Observations:
     """Read a run's tables and scenario; ``LabError`` when it has no readable manifest."""
     manifest = manifest or read_manifest(run_dir)
     cores = int(manifest.host.get("cores", "0")) or 1
-    return Observations(manifest.resolved_scenario(), read_tables(run_dir), cores)
+    engine: Engine = "simulation" if manifest.engine == "simulation" else "emulation"
+    return Observations(
+        manifest.resolved_scenario(), read_tables(run_dir), cores, engine, manifest.digest
+    )
 
 
 def analyse(run_dir: Path) -> tuple[Certificate, tuple[Verdict, ...]]:

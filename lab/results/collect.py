@@ -10,8 +10,9 @@ Names in ``raw/`` (``P`` is a pass, ``S`` a stream):
     P-stats.json           totals of the line cards at the end of the pass
     P-machine.jsonl        {t_s, what, cpu} lines
 
-A file that is missing leaves its table short, which the fidelity certificate notices; a file
-that is broken is an error.
+A simulation has no emulation's delays, operating system and machine to tell of: it leaves out
+lateness, os-counters and machine, and is otherwise collected alike. A file that is missing leaves
+its table short, which the fidelity certificate notices; a file that is broken is an error.
 """
 
 from __future__ import annotations
@@ -29,15 +30,22 @@ from numpy.typing import NDArray
 from lab.errors import LabError
 from lab.paths import shown
 from lab.results.files import read_json, write_json
-from lab.results.tables import LATENESS_BUCKETS, SCHEMAS, conform, empty_table, write_table
+from lab.results.tables import (
+    EXCESS_BUCKETS,
+    LATENESS_BUCKETS,
+    SCHEMAS,
+    conform,
+    empty_table,
+    write_table,
+)
 from lab.scenarios.model import Pass, Scenario
 from lab.scenarios.plan import steps
 from lab.signalling import Vc
 
 EVENT_KINDS = ("quench", "unquench", "stop", "go")
-_ROLES = {"send": "send", "receive": "recv", "recv": "recv"}
+_ROLES = {"send": "send", "receive": "recv", "recv": "recv", "ping": "ping", "pong": "pong"}
 _FLOW_COLUMNS = ("t_ns", "messages", "bytes", "latency_sum_ns")
-_ENDPOINT_COUNTERS = ("rejected", "drop_recv_full")
+_ENDPOINT_COUNTERS = ("rejected", "drop_recv_full", "late_sends")
 # ``where`` of the line cards' totals among the counters of a pass.
 LINE_CARDS = "linecards"
 
@@ -75,6 +83,7 @@ def collect(run_dir: Path, scenario: Scenario) -> dict[str, int]:
 def _of_pass(raw: Path, scenario: Scenario, passing: Pass) -> dict[str, pd.DataFrame]:
     outs = _endpoint_files(raw, scenario, passing)
     flows, endpoints, endpoint_counters = _endpoints(outs, scenario)
+    windows, latency = _windows(outs)
     ports, card_counters = _card_counters(raw / f"{passing.name}-counters.json")
     known = {(row["where"], row["name"]) for row in card_counters}
     stats = _stats(raw / f"{passing.name}-stats.json")
@@ -87,6 +96,8 @@ def _of_pass(raw: Path, scenario: Scenario, passing: Pass) -> dict[str, pd.DataF
     return {
         "flows": flows,
         "endpoints": endpoints,
+        "windows": windows,
+        "latency": latency,
         "steps": pd.DataFrame([_step_row(step) for step in steps(scenario)]),
         "counters": pd.DataFrame(counters),
         "machine": pd.DataFrame(_lines(raw / f"{passing.name}-machine.jsonl")),
@@ -105,7 +116,7 @@ def _step_row(step: object) -> Row:
 
 def _endpoint_files(raw: Path, scenario: Scenario, passing: Pass) -> list[Mapping[str, Any]]:
     outs = []
-    for stream in scenario.streams:
+    for stream in scenario.streams_of(passing):
         for end in ("a", "b"):
             path = raw / f"{passing.name}-{stream.name}.{end}.out.json"
             if path.is_file():
@@ -131,13 +142,14 @@ def _endpoints(
     bins: list[pd.DataFrame] = []
     totals: list[Row] = []
     counters: list[Row] = []
+    ends = {stream.name: (stream.source, stream.to) for stream in scenario.all_streams}
     columns = [c for c in SCHEMAS["endpoints"] if c not in ("pass", "flow_control")]
     for out in outs:
-        who = {"stream": out["stream"], "group": out["group"], "role": _ROLES[out["role"]]}
-        stream = scenario.stream(str(out["stream"]))
-        host = stream.source if who["role"] == "send" else stream.to
+        who = _who(out)
+        source, to = ends[str(out["stream"])]
+        host = source if who["role"] in ("send", "ping") else to
         frame = pd.DataFrame(out["bins"], columns=list(_FLOW_COLUMNS))
-        bins.append(frame.assign(**who))
+        bins.append(_labelled(frame, who))
         total = {**out, **who, "host": host, "host_kind": scenario.host_kind(host)}
         totals.append({column: total[column] for column in columns})
         where = f"endpoint {who['stream']} {who['role']}"
@@ -150,6 +162,46 @@ def _endpoints(
         pd.DataFrame(totals) if totals else empty_table("endpoints"),
         counters,
     )
+
+
+def _labelled(frame: pd.DataFrame, labels: Mapping[str, str]) -> pd.DataFrame:
+    return frame.assign(**labels)
+
+
+def _who(out: Mapping[str, Any]) -> dict[str, str]:
+    return {"stream": out["stream"], "group": out["group"], "role": _ROLES[out["role"]]}
+
+
+def _windows(outs: Iterable[Mapping[str, Any]]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What each endpoint counted in the measured parts, and its histogram of latencies."""
+    windows: list[Row] = []
+    latency: list[Row] = []
+    for out in outs:
+        who = _who(out)
+        for window in out.get("windows", ()):
+            # An empty window has no least and no largest value.
+            row = {**who, **{key: value or 0 for key, value in window.items()}}
+            buckets = window.get("buckets", {})
+            windows.append(row)
+            latency += [
+                {
+                    **who,
+                    "step": window["step"],
+                    "low_ns": bucket_low_ns(int(index)),
+                    "high_ns": bucket_low_ns(int(index) + 1),
+                    "messages": count,
+                }
+                for index, count in buckets.items()
+            ]
+    return (
+        pd.DataFrame(windows) if windows else empty_table("windows"),
+        pd.DataFrame(latency) if latency else empty_table("latency"),
+    )
+
+
+def bucket_low_ns(index: int) -> int:
+    """The least latency that endpoints count in a bucket: eight buckets to each power of two."""
+    return index if index < 8 else (8 + (index & 7)) << (index // 8 - 1)
 
 
 # -- line cards --------------------------------------------------------------------------
@@ -174,7 +226,7 @@ def _stats(path: Path) -> list[Row]:
     return [
         _counter(LINE_CARDS, name, float(value))
         for name, value in _mapping(path).items()
-        if isinstance(value, (int, float)) and not isinstance(value, bool)
+        if isinstance(value, (int, float))
     ]
 
 
@@ -207,6 +259,9 @@ def _delays(rows: NDArray[Any]) -> pd.DataFrame:
     for what, prefix, frames in (("late", "late_", "handed"), ("crossing", "cross_", "crossed")):
         columns = {name: rows[prefix + name] for name in ("mean_us", "max_us", *LATENESS_BUCKETS)}
         part = pd.DataFrame({"t_ns": rows["t_ns"], "frames": rows[frames], **columns})
+        known = what == "crossing" and EXCESS_BUCKETS[0] in (rows.dtype.names or ())
+        for name in (*EXCESS_BUCKETS, "exc_max_ns", "exc_mean_ns"):
+            part[name] = rows[name] if known else 0
         parts.append(part[part["frames"] > 0].assign(what=what))
     return pd.concat(parts, ignore_index=True)
 

@@ -44,6 +44,10 @@ class Manifest(BaseModel):
     versions: dict[str, str]
     host: dict[str, str]
     start: str
+    digest: str | None = Field(
+        default=None,
+        description="Of all events of a simulation: the same inputs give the same on any machine.",
+    )
     end: str | None = None
     exit: Exit | None = None
 
@@ -84,6 +88,11 @@ def read_manifest(run_dir: Path) -> Manifest:
         return Manifest.model_validate(data)
     except ValidationError as error:
         raise LabError(f"{shown(run_dir / MANIFEST)} is not a manifest: {error}") from error
+
+
+def note_digest(run_dir: Path, digest: str) -> None:
+    """Note the digest of a simulation's events."""
+    write_manifest(run_dir, read_manifest(run_dir).model_copy(update={"digest": digest}))
 
 
 def finish_manifest(run_dir: Path, *, ok: bool, message: str = "") -> Manifest:

@@ -29,6 +29,8 @@ def _schema(**columns: Dtype) -> Schema:
 
 
 LATENESS_BUCKETS = ("le_500", "le_1000", "le_2000", "le_5000", "le_10000", "gt_10000")
+# Crossings by how much longer than modelled they took, virtual ns.
+EXCESS_BUCKETS = ("exc_0", "exc_le_100", "exc_le_1000", "exc_le_10000", "exc_gt_10000")
 
 SCHEMAS: Mapping[str, Schema] = {
     # What endpoints counted, in bins: sent (accepted by the adapter) and received messages.
@@ -43,10 +45,22 @@ SCHEMAS: Mapping[str, Schema] = {
         duplicates=_INT, out_of_order=_INT, corrupted=_INT, missing=_INT, blocked_s=_REAL,
         drop_no_buffer=_INT,
     ),
-    # The timeline.
+    # What endpoints counted in the measured part of each step. Latency is from wanting to send to
+    # delivery (role ping: until the echo is there); a gap lies between two deliveries.
+    "windows": _schema(
+        pass_=_TEXT, flow_control=_TEXT, stream=_TEXT, group=_TEXT, role=_TEXT, step=_INT,
+        messages=_INT, bytes=_INT, latency_sum_ns=_INT, latency_min_ns=_INT, latency_max_ns=_INT,
+        gaps=_INT, gap_sum_ns=_INT, gap_square_sum_us2=_REAL, gap_min_ns=_INT, gap_max_ns=_INT,
+    ),
+    # How many of those messages had a latency of low_ns or more and less than high_ns.
+    "latency": _schema(
+        pass_=_TEXT, flow_control=_TEXT, stream=_TEXT, group=_TEXT, role=_TEXT, step=_INT,
+        low_ns=_INT, high_ns=_INT, messages=_INT,
+    ),
+    # The timeline. value is what an axis shows; send_rate is that of the swept group, or nan.
     "steps": _schema(
-        pass_=_TEXT, flow_control=_TEXT, step=_INT, send_rate=_REAL, t_start_ns=_INT,
-        t_settled_ns=_INT, t_end_ns=_INT,
+        pass_=_TEXT, flow_control=_TEXT, step=_INT, name=_TEXT, value=_REAL, send_rate=_REAL,
+        message_bytes=_INT, t_start_ns=_INT, t_settled_ns=_INT, t_end_ns=_INT,
     ),
     # Routes: one row per hop of the forward direction, source host first.
     "vcs": _schema(
@@ -63,10 +77,12 @@ SCHEMAS: Mapping[str, Schema] = {
         control_cells=_INT, wait_ns=_INT,
     ),
     # The emulation's own delays, in real microseconds, by number of frames: "late", how long after
-    # its time the line cards handed a frame on; "crossing", how long Open vSwitch had it.
+    # its time the line cards handed a frame on; "crossing", how long Open vSwitch had it. The
+    # excess is what a crossing took beyond the modelled time, virtual ns (crossings only).
     "lateness": _schema(
         pass_=_TEXT, t_ns=_INT, what=_TEXT, frames=_INT, mean_us=_REAL, max_us=_REAL,
-        **dict.fromkeys(LATENESS_BUCKETS, _INT),
+        **dict.fromkeys(LATENESS_BUCKETS, _INT), **dict.fromkeys(EXCESS_BUCKETS, _INT),
+        exc_max_ns=_REAL, exc_mean_ns=_REAL,
     ),
     # Cores used, sampled in real time.
     "machine": _schema(pass_=_TEXT, t_s=_REAL, what=_TEXT, cpu=_REAL),

@@ -21,8 +21,15 @@ from lab.analysis.observations import Observations
 from lab.claims import Verdict
 from lab.located_yaml import apply_options, read, validate
 from lab.results.runs import RunDir, create_run
-from lab.results.tables import LATENESS_BUCKETS, SCHEMAS, conform, write_table
-from lab.scenarios.model import Pass, Scenario
+from lab.results.tables import (
+    EXCESS_BUCKETS,
+    LATENESS_BUCKETS,
+    SCHEMAS,
+    conform,
+    empty_table,
+    write_table,
+)
+from lab.scenarios.model import Engine, Pass, Scenario
 from lab.scenarios.plan import full_messages_per_s, steps, vc_requests
 from lab.signalling import Vc, open_vcs
 from lab.topology import load_topology
@@ -75,8 +82,21 @@ class Synthetic:
     scenario: Scenario
     tables: Tables
 
+    engine: Engine = "emulation"
+    digest: str | None = None
+
     def observations(self) -> Observations:
-        return Observations(self.scenario, self.tables, cores=2)
+        return Observations(self.scenario, self.tables, 2, self.engine, self.digest)
+
+    def simulated(self) -> Synthetic:
+        """The same run as a simulation leaves it: nothing of an emulation's instruments."""
+        counters = self.tables["counters"]
+        kept = counters["where"].str.match(r"^(linecards|s\d+|endpoint .*)$")
+        emulations = ("lateness", "machine")
+        tables = {**self.tables, "counters": counters[kept]} | {
+            n: empty_table(n) for n in emulations
+        }
+        return replace(self, tables=tables, engine="simulation", digest="5f0c")
 
     def changed(self, **tables: pd.DataFrame) -> Synthetic:
         return replace(self, tables={**self.tables, **tables})
@@ -94,6 +114,8 @@ def synthetic(scenario: Scenario | None = None) -> Synthetic:
         made = {
             "flows": flows,
             "endpoints": _endpoints(scenario, flows),
+            "windows": _windows(scenario, flows),
+            "latency": _latency(scenario, flows),
             "steps": _steps(scenario),
             "queues": _queues(scenario, fluid, vcs),
             "quenches": _quenches(scenario, fluid, vcs),
@@ -201,6 +223,43 @@ def _endpoints(scenario: Scenario, flows: pd.DataFrame) -> pd.DataFrame:
 def _steps(scenario: Scenario) -> pd.DataFrame:
     rows = [vars(step) for step in steps(scenario)]
     return pd.DataFrame(rows).rename(columns={"index": "step"})
+
+
+def _window_sums(scenario: Scenario, flows: pd.DataFrame) -> pd.DataFrame:
+    """Messages, bytes and latency that sinks had in the measured part of each step."""
+    received = flows[flows["role"] == "recv"]
+    parts = []
+    for step in steps(scenario):
+        inside = received["t_ns"].between(step.t_settled_ns, step.t_end_ns, inclusive="left")
+        keys = ["stream", "group", "role"]
+        sums = received[inside].groupby(keys)[["messages", "bytes", "latency_sum_ns"]].sum()
+        parts.append(sums.reset_index().assign(step=step.index))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _windows(scenario: Scenario, flows: pd.DataFrame) -> pd.DataFrame:
+    """Evenly spaced arrivals, all of the same latency."""
+    sums = _window_sums(scenario, flows)
+    lengths = {step.index: step.t_end_ns - step.t_settled_ns for step in steps(scenario)}
+    gaps = np.maximum(sums["messages"] - 1, 0)
+    gap_ns = sums["step"].map(lengths) // np.maximum(sums["messages"], 1)
+    latency_ns = sums["latency_sum_ns"] // np.maximum(sums["messages"], 1)
+    return sums.assign(
+        latency_min_ns=latency_ns,
+        latency_max_ns=latency_ns,
+        gaps=gaps,
+        gap_sum_ns=gaps * gap_ns,
+        gap_square_sum_us2=gaps * (gap_ns / 1e3) ** 2,
+        gap_min_ns=gap_ns,
+        gap_max_ns=gap_ns,
+    )
+
+
+def _latency(scenario: Scenario, flows: pd.DataFrame) -> pd.DataFrame:
+    sums = _window_sums(scenario, flows)
+    low_ns = sums["latency_sum_ns"] // np.maximum(sums["messages"], 1)
+    columns = ["stream", "group", "role", "step", "messages"]
+    return sums[columns].assign(low_ns=low_ns, high_ns=low_ns + 1)
 
 
 def _vcs(vcs: tuple[Vc, ...]) -> pd.DataFrame:
@@ -311,8 +370,15 @@ def _links(scenario: Scenario, fluid: Fluid, vcs: tuple[Vc, ...]) -> pd.DataFram
 
 def _lateness(scenario: Scenario) -> pd.DataFrame:
     counts = dict(zip(LATENESS_BUCKETS, (60, 30, 9, 1, 0, 0), strict=True))
+    excess = dict(zip(EXCESS_BUCKETS, (100, 0, 0, 0, 0), strict=True))
     frame = pd.DataFrame({"t_ns": _sample_times(scenario)}).assign(
-        frames=100, mean_us=480.0, max_us=2400.0, **counts
+        frames=100,
+        mean_us=480.0,
+        max_us=2400.0,
+        exc_max_ns=0.0,
+        exc_mean_ns=0.0,
+        **counts,
+        **excess,
     )
     return pd.concat([frame.assign(what=what) for what in ("late", "crossing")], ignore_index=True)
 
@@ -333,7 +399,7 @@ def _counters(scenario: Scenario, flows: pd.DataFrame) -> pd.DataFrame:
         rows += [(switch, "frames_in", frames), (switch, "frames_out", frames)]
         rows += [(switch, "overflow_cells", 0), (f"ovs {switch}", "rx_dropped", 0)]
         rows += [(f"ovs {switch}", name, 0) for name in ("tx_dropped", "rx_errors", "tx_errors")]
-    zero = ("rx_drops", "tx_refused", "unknown", "malformed", "no_frame", "overflow")
+    zero = ("rx_drops", "tx_refused", "unknown", "malformed", "no_frame", "overflow", "broken")
     lost = tuple(f"series_lost_{name}" for name in ("queues", "events", "links", "lateness"))
     rows += [("linecards", name, 0) for name in (*zero, *lost, "in_flight", "queued_cells")]
     rows += [("line cards", "veth_rx_dropped", 0), ("line cards", "veth_tx_dropped", 0)]
@@ -341,5 +407,7 @@ def _counters(scenario: Scenario, flows: pd.DataFrame) -> pd.DataFrame:
     for host in scenario.hosts.containers:
         rows += [(host, "nr_throttled", 0), (host, "throttled_s", 0)]
     for stream in scenario.streams:
-        rows += [(f"endpoint {stream.name} {role}", "ended_early", 0) for role in ("send", "recv")]
+        for role in ("send", "recv"):
+            where = f"endpoint {stream.name} {role}"
+            rows += [(where, "ended_early", 0), (where, "late_sends", 0)]
     return pd.DataFrame(rows, columns=["where", "name", "value"])

@@ -7,16 +7,26 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from synthetic_run import Synthetic, analysed_run, short_scenario, synthetic, write_run
 
 from lab.claims import load_registry
 from lab.errors import LabError
-from lab.results.collect import collect, write_vcs
+from lab.results.collect import bucket_low_ns, collect, write_vcs
 from lab.results.files import replacing, write_text
-from lab.results.manifest import Exit, read_manifest
+from lab.results.manifest import Exit, note_digest, read_manifest
 from lab.results.runs import create_run, find_run, list_runs, point_latest
 from lab.results.scorecard import count, read_scorecard, update_scorecard
-from lab.results.tables import SCHEMAS, empty_table, read_table, read_tables, write_table
+from lab.results.tables import (
+    EXCESS_BUCKETS,
+    LATENESS_BUCKETS,
+    SCHEMAS,
+    empty_table,
+    read_table,
+    read_tables,
+    write_table,
+)
 from lab.scenarios.plan import vc_requests
 from lab.signalling import open_vcs
 from lab.topology import load_topology
@@ -132,6 +142,18 @@ def _endpoint_out(stream: str, group: str, role: str) -> dict[str, object]:
         "messages": 2, "bytes": 4096, "injected": 2 if role == "send" else 0, "blocked_s": 0.5,
         "rejected": 0, "drop_recv_full": 0, "cpu_s": 0.1, "ended": "complete",
         "bins": [[0, 1, 2048, 100], [1_000_000, 1, 2048, 120]], **zero,
+        "windows": [_window(0, 2, {"52": 1, "53": 1}), _window(1, 0, {})],
+    }  # fmt: skip
+
+
+def _window(step: int, messages: int, buckets: dict[str, int]) -> dict[str, object]:
+    """An endpoint's counts of one step; an empty one has no extremes."""
+    latency_ns = 800 if messages else None
+    return {
+        "step": step, "messages": messages, "bytes": 2048 * messages, "latency_sum_ns": 1700,
+        "latency_min_ns": latency_ns, "latency_max_ns": latency_ns, "gaps": max(messages - 1, 0),
+        "gap_sum_ns": 900, "gap_square_sum_us2": 0.81, "gap_min_ns": latency_ns,
+        "gap_max_ns": latency_ns, "buckets": buckets,
     }  # fmt: skip
 
 
@@ -187,6 +209,64 @@ def test_raw_files_become_tables(tmp_path: Path):
     counters = tables["counters"]
     assert len(counters[counters["name"] == "overflow"]) == 1
     assert {"in_flight", "softnet_dropped", "ended_early"} <= set(counters["name"])
+
+
+def test_latencies_come_in_buckets_that_meet(tmp_path: Path):
+    (tmp_path / "raw").mkdir()
+    _write_raw(tmp_path / "raw")
+    collect(tmp_path, short_scenario())
+    tables = read_tables(tmp_path)
+    windows = tables["windows"].query("role == 'recv'")
+    assert windows["messages"].tolist() == [2, 0]
+    assert windows["latency_max_ns"].tolist() == [800, 0]
+    latency = tables["latency"].query("role == 'recv'")
+    assert latency[["low_ns", "high_ns", "messages"]].to_numpy().tolist() == [
+        [384, 416, 1],
+        [416, 448, 1],
+    ]
+
+
+@given(st.integers(0, 2**50))
+def test_every_latency_has_its_bucket(value: int):
+    exponent = value.bit_length() - 1
+    index = value if value < 8 else (exponent - 2) * 8 + ((value >> (exponent - 3)) & 7)
+    assert bucket_low_ns(index) <= value < bucket_low_ns(index + 1)
+
+
+def test_delays_beyond_the_model_are_told_of_crossings(tmp_path: Path):
+    (tmp_path / "raw").mkdir()
+    counts = [(name, "i4") for name in LATENESS_BUCKETS]
+    kinds = [(f"{kind}_{name}", dtype) for kind in ("late", "cross") for name, dtype in counts]
+    means = [(f"{kind}_{n}_us", "f4") for kind in ("late", "cross") for n in ("mean", "max")]
+    excess = [(name, "i4") for name in EXCESS_BUCKETS]
+    more = [("exc_max_ns", "i8"), ("exc_mean_ns", "f4")]
+    dtype = np.dtype(
+        [("t_ns", "i8"), ("handed", "i4"), ("crossed", "i4"), *kinds, *means, *excess, *more]
+    )
+    row = np.zeros(1, dtype)
+    row["handed"] = row["crossed"] = 5
+    row["exc_0"], row["exc_le_1000"], row["exc_max_ns"] = 4, 1, 700
+    np.save(tmp_path / "raw" / "on-lateness.npy", row)
+    collect(tmp_path, short_scenario())
+    lateness = read_tables(tmp_path)["lateness"].set_index("what")
+    assert lateness.loc["crossing", ["exc_0", "exc_le_1000", "exc_max_ns"]].tolist() == [4, 1, 700]
+    assert lateness.loc["late", list(EXCESS_BUCKETS)].sum() == 0
+
+
+def test_a_pass_has_only_the_streams_of_its_groups(tmp_path: Path):
+    (tmp_path / "raw").mkdir()
+    _write_raw(tmp_path / "raw")
+    passes = "[{name: on, flow_control: quench, groups: [congestion]}]"
+    rows = collect(tmp_path, short_scenario(passes=passes))
+    assert rows["endpoints"] == 0
+
+
+def test_a_simulation_notes_its_digest(tmp_path: Path):
+    made = create_run(short_scenario(), root=tmp_path, engine="simulation")
+    assert read_manifest(made.path).digest is None
+    note_digest(made.path, "00ff")
+    made.finish(ok=True)
+    assert read_manifest(made.path).digest == "00ff"
 
 
 def test_a_run_that_left_nothing_still_collects(tmp_path: Path):
