@@ -29,6 +29,7 @@ scenario: $(NEEDED) ## run one experiment to its report: NAME=x, also SET="a=b c
 	@$(LAB) run $(NAME) $(foreach pair,$(SET),--set '$(pair)') $(if $(ENGINE),--engine $(ENGINE))
 
 test: setup ## the quality gate: lint, types, unit, emulation and end-to-end tests
+	@sh playbooks/files/apt-install.sh chromium-headless-shell=chromium-headless-shell
 	@$(MAKE) --no-print-directory lint types
 	$(PYTEST) -m 'not slow'
 
@@ -43,8 +44,8 @@ lint: | $(LAB) ## check style and formatting
 types: | $(LAB) ## check types, strictly
 	$(VENV)/bin/mypy
 
-unit: | $(LAB) ## only the tests that need no network, no root and no Docker
-	$(PYTEST) -m 'not slow and not emulation'
+unit: | $(LAB) ## only the tests that need no network, no root, no Docker and no browser
+	$(PYTEST) -m 'not slow and not emulation and not browser'
 
 format: | $(LAB) ## rewrite the code in the one style
 	$(VENV)/bin/ruff check --fix $(CODE)

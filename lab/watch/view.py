@@ -114,7 +114,8 @@ def compare(lab: Lab, before: Snapshot | None, now: Snapshot) -> View:
     interval_s = (now.now_ns - before.now_ns) / _NS_PER_S if before else 0.0
     vcs_before = {vc.vc: vc for vc in before.vcs} if before else {}
     streams = [
-        _stream(lab.vcs.get(abs(vc.vc)), vcs_before.get(vc.vc), vc, interval_s) for vc in now.vcs
+        _stream(lab.vcs.get(abs(vc.vc)), vcs_before.get(vc.vc, _unseen(vc)), vc, interval_s)
+        for vc in now.vcs
     ]
     return View(
         lab_id=lab.lab_id,
@@ -139,6 +140,11 @@ def compare(lab: Lab, before: Snapshot | None, now: Snapshot) -> View:
             )
         ),
     )
+
+
+def _unseen(vc: VcState) -> VcState:
+    """A circuit is not told of before its first message."""
+    return VcState(vc=vc.vc, messages=0, bytes=0, queued_cells=0, held=False, quenches=0)
 
 
 def _rate(now: float, before: float | None, interval_s: float) -> float:
@@ -170,7 +176,7 @@ def _links(
     return tuple(links)
 
 
-def _stream(vc: Vc | None, before: VcState | None, now: VcState, interval_s: float) -> StreamView:
+def _stream(vc: Vc | None, before: VcState, now: VcState, interval_s: float) -> StreamView:
     forward = now.vc > 0
     a, b = (vc.a, vc.b) if vc else ("?", "?")
     name = vc.name if vc else f"circuit {abs(now.vc)}"
@@ -180,9 +186,9 @@ def _stream(vc: Vc | None, before: VcState | None, now: VcState, interval_s: flo
         group=vc.group if vc else "",
         src=a if forward else b,
         dst=b if forward else a,
-        mbyte_per_s=_rate(now.bytes, before.bytes if before else None, interval_s) / MBYTE,
-        messages_per_s=_rate(now.messages, before.messages if before else None, interval_s),
+        mbyte_per_s=_rate(now.bytes, before.bytes, interval_s) / MBYTE,
+        messages_per_s=_rate(now.messages, before.messages, interval_s),
         queued_cells=now.queued_cells,
         held=now.held,
-        quenches_per_s=_rate(now.quenches, before.quenches if before else None, interval_s),
+        quenches_per_s=_rate(now.quenches, before.quenches, interval_s),
     )

@@ -66,18 +66,18 @@ def _ports(network: Network, queues: npt.NDArray[np.void]) -> Columns:
 
 
 def _vcs(network: Network, queues: npt.NDArray[np.void]) -> Columns:
-    """Both directions of every open circuit; b to a bears a minus sign."""
+    """Directions of open circuits that have seen traffic; b to a bears a minus sign."""
     count = network.fabric.vcs
     numbers = lab_numbers(network)[:count]
     waiting = np.bincount(queues["vc"], weights=queues["cells"], minlength=count)[:count]
     first = _rows("fab_vc", network.fabric.vc, count)["first_queue"]
     totals = _rows("lc_vc_totals", lib.lc_totals(network.cards), count)
-    is_open = numbers != 0
+    held = queues["held"][first] != 0
+    # Silent ones, of which there may be thousands, would only make the answer long.
+    shown = (numbers != 0) & ((totals["messages"] > 0) | (waiting > 0) | held)
     return {
-        "vc": numbers[is_open].tolist(),
-        "messages": totals["messages"][is_open].tolist(),
-        "bytes": totals["bytes"][is_open].tolist(),
-        "quenches": totals["quenches"][is_open].tolist(),
-        "queued_cells": waiting[is_open].astype(int).tolist(),
-        "held": (queues["held"][first[is_open]] != 0).tolist(),
+        "vc": numbers[shown].tolist(),
+        **{name: totals[name][shown].tolist() for name in ("messages", "bytes", "quenches")},
+        "queued_cells": waiting[shown].astype(int).tolist(),
+        "held": held[shown].tolist(),
     }
