@@ -71,6 +71,7 @@ def show(
       lab show switch-port-contention
       lab show switch-port-contention --set timeline.measure_s=0.02 --json
     """
+    from lab.engine.calibration import about
     from lab.engine.prepare import parse_overrides
     from lab.scenarios import load_scenario
     from lab.scenarios.plan import real_s
@@ -83,6 +84,8 @@ def show(
 
     typer.echo(yaml.safe_dump(scenario.plain(), sort_keys=False, allow_unicode=True), nl=False)
     note(f"takes about {real_s(scenario):.0f} s of driving at dilation {scenario.dilation:g}")
+    if known := about(scenario):
+        note(known)
 
 
 def doctor(json_output: Json = False) -> None:

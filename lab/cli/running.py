@@ -23,7 +23,11 @@ def run(
     overrides: Overrides = [],  # noqa: B006 - typer's way to say "may be repeated"
     seed: Annotated[int | None, typer.Option(help="Seed of routes and ties.")] = None,
     dilation: Annotated[
-        float | None, typer.Option(help="Real seconds per virtual second of the network.")
+        str | None,
+        typer.Option(
+            help="Real seconds per virtual second of the network; auto: the smallest that `lab "
+            "calibrate` found valid on this machine."
+        ),
     ] = None,
     engine: Annotated[
         str | None,
@@ -33,6 +37,14 @@ def run(
             "the scenario's engines that this machine can run."
         ),
     ] = None,
+    until_valid: Annotated[
+        bool,
+        typer.Option(
+            "--until-valid",
+            help="Repeat an emulation whose certificate is invalid with a larger dilation, three "
+            "times at most.",
+        ),
+    ] = False,
     json_output: Json = False,
 ) -> None:
     """Run a scenario and judge what came out.
@@ -47,13 +59,18 @@ def run(
       lab run switch-port-contention
       lab run switch-port-contention --seed 2 --set timeline.measure_s=0.02
       lab run switch-port-contention --engine simulation
+      lab run switch-port-contention --dilation auto --until-valid
     """
     from lab.cli.progress import show_progress
+    from lab.engine.calibration import dilation_of
+    from lab.engine.prepare import parse_overrides
     from lab.engine.supervise import Request, run_scenario
+    from lab.engine.until_valid import run_until_valid
 
-    request = Request(name, tuple(overrides), seed, dilation, engine)
+    number = dilation_of(dilation, name, parse_overrides(overrides))
+    request = Request(name, tuple(overrides), seed, number, engine)
     with show_progress() as on_event:
-        outcome = run_scenario(request, on_event, note)
+        outcome = (run_until_valid if until_valid else run_scenario)(request, on_event, note)
     if outcome.interrupted_by:
         raise typer.Exit(128 + outcome.interrupted_by)
     documents = summary(outcome.run_dir)
