@@ -10,10 +10,24 @@ from pathlib import Path
 import cffi
 
 HERE = Path(__file__).parent
-HEADERS = ("model.h", "events.h", "virtual.h", "unet.h", "series.h", "linecard.h")
+HEADERS = (
+    "model.h",
+    "events.h",
+    "agenda.h",
+    "measure.h",
+    "ni.h",
+    "series.h",
+    "observe.h",
+    "virtual.h",
+    "unet.h",
+    "linecard.h",
+)
 SOURCES = (
     "model.c",
     "virtual.c",
+    "frames.c",
+    "flows.c",
+    "measure.c",
     "adapter.c",
     "wire.c",
     "series.c",
@@ -47,5 +61,13 @@ ffi.set_source(
     "\n".join(f'#include "{name}"' for name in HEADERS if (HERE / name).exists()),
     sources=[f"lab/native/{name}" for name in SOURCES if (HERE / name).exists()],
     include_dirs=["lab/native"],
-    extra_compile_args=["-std=gnu11", "-O2", "-g1", "-Wall", "-Wextra", "-Werror=implicit"],
+    extra_compile_args=[
+        "-std=gnu11",
+        "-O2",
+        "-g1",
+        "-ffp-contract=off",  # the same numbers on every machine
+        "-Wall",
+        "-Wextra",
+        "-Werror=implicit",
+    ],
 )

@@ -1,8 +1,9 @@
-/* A queue of future events: a binary heap on (time, key).
+/* A queue of future events: a four-ary heap on (time, key).
  *
- * The key orders simultaneous events.  With seed 0 it is the order of insertion; with another seed
- * it is a fixed pseudo-random function of seed and insertion number, so that ties fall differently
- * from seed to seed and identically from run to run.
+ * The key orders simultaneous events, and the order is part of what a seed stands for: first by a
+ * pseudo-random function of seed, time, kind and index (so that ties fall differently from seed to
+ * seed, and no port or circuit is always the first), then, for events of the same kind and index,
+ * by the order in which they were put in.  It does not depend on how the queue is built.
  */
 #ifndef LAB_EVENTS_H
 #define LAB_EVENTS_H
@@ -13,8 +14,8 @@
 typedef struct {
     int64_t t;
     uint64_t key;
-    uint32_t kind, index;
-    int64_t value;
+    uint32_t index;
+    uint32_t kind : 4, value : 28;
 } ev;
 
 typedef struct {
@@ -34,17 +35,21 @@ static inline int ev_before(const ev *a, const ev *b) {
     return a->t != b->t ? a->t < b->t : a->key < b->key;
 }
 
-static inline void evq_push(evq *q, int64_t t, uint32_t kind, uint32_t index, int64_t value) {
+static inline ev ev_make(evq *q, int64_t t, uint32_t kind, uint32_t index, uint32_t value) {
+    uint64_t what = (uint64_t)t * 0x9e3779b97f4a7c15ull ^ ((uint64_t)kind << 32 | index);
+    uint64_t hash = ev_mix(what ^ q->seed * 0xd1342543de82ef95ull);
+    return (ev){t, (hash & 0xffffffff00000000ull) | (uint32_t)q->inserted++, index, kind, value};
+}
+
+static inline void evq_add(evq *q, ev e) {
     if (q->n == q->capacity) {
         q->capacity = q->capacity ? q->capacity * 2 : 1024;
         q->at = realloc(q->at, q->capacity * sizeof *q->at);
         if (!q->at) abort();
     }
-    uint64_t number = q->inserted++;
-    ev e = {t, q->seed ? ev_mix(q->seed ^ ev_mix(number)) : number, kind, index, value};
     uint32_t i = q->n++;
     while (i > 0) {
-        uint32_t up = (i - 1) / 2;
+        uint32_t up = (i - 1) / 4;
         if (!ev_before(&e, &q->at[up])) break;
         q->at[i] = q->at[up];
         i = up;
@@ -52,13 +57,18 @@ static inline void evq_push(evq *q, int64_t t, uint32_t kind, uint32_t index, in
     q->at[i] = e;
 }
 
+static inline void evq_push(evq *q, int64_t t, uint32_t kind, uint32_t index, uint32_t value) {
+    evq_add(q, ev_make(q, t, kind, index, value));
+}
+
 static inline ev evq_pop(evq *q) {
     ev top = q->at[0], last = q->at[--q->n];
     uint32_t i = 0;
     for (;;) {
-        uint32_t down = 2 * i + 1;
+        uint32_t down = 4 * i + 1, end = down + 4 < q->n ? down + 4 : q->n;
         if (down >= q->n) break;
-        if (down + 1 < q->n && ev_before(&q->at[down + 1], &q->at[down])) down++;
+        for (uint32_t c = down + 1; c < end; c++)
+            if (ev_before(&q->at[c], &q->at[down])) down = c;
         if (!ev_before(&q->at[down], &last)) break;
         q->at[i] = q->at[down];
         i = down;

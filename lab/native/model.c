@@ -14,8 +14,12 @@ static void act(fab *f, int32_t what, uint32_t port, uint32_t vc, uint32_t hop, 
 
 uint32_t fab_take_frame(fab *f) {
     uint32_t i = f->free_frame;
-    if (i == FAB_NONE) return FAB_NONE;
-    f->free_frame = f->frame[i].next;
+    if (i != FAB_NONE)
+        f->free_frame = f->frame[i].next;
+    else if (f->frames_touched < f->max_frames)
+        i = f->frames_touched++;
+    else
+        return FAB_NONE;
     f->frames_used++;
     f->frame[i].next = FAB_NONE;
     f->frame[i].kind = FAB_DATA;
@@ -318,10 +322,8 @@ void fab_set_cut(fab *f, uint32_t port, int cut, int64_t now) {
 }
 
 static void all_frames_free(fab *f) {
-    for (uint32_t i = 0; i < f->max_frames; i++)
-        f->frame[i].next = i + 1 < f->max_frames ? i + 1 : FAB_NONE;
-    f->free_frame = f->max_frames ? 0 : FAB_NONE;
-    f->frames_used = 0;
+    f->free_frame = FAB_NONE;
+    f->frames_used = f->frames_touched = 0;
 }
 
 static fab_port idle_port(fab_port p) {

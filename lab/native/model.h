@@ -153,6 +153,7 @@ typedef struct fab {
     fab_frame *frame;
     uint32_t free_frame;
     uint32_t frames_used;
+    uint32_t frames_touched; /* beyond these no frame was ever used: a pool costs what it holds */
     int32_t actions;
     fab_action action[FAB_MAX_ACTIONS];
 } fab;
