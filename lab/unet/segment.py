@@ -263,8 +263,8 @@ class Segment:
     Attributes:
         memory: the mapping; slices copy.
         data: the mapping as bytes; slices are views.
-        words, longs: the mapping as u32 and u64 words. An item access through such a view is
-            one aligned load or store, never a torn one.
+        words, longs, doubles: the mapping as u32, u64 and f64 words. An item access through such
+            a view is one aligned load or store, never a torn one.
         geometry: sizes and offsets, taken from the header.
     """
 
@@ -283,7 +283,7 @@ class Segment:
         self.data = memoryview(self.memory)
         self.words = self.data.cast("I")
         self.longs = self.data.cast("Q")
-        self._doubles = self.data.cast("d")
+        self.doubles = self.data.cast("d")
         try:
             self.geometry = self._checked_geometry(size)
         except BadSegment:
@@ -312,7 +312,7 @@ class Segment:
     @property
     def dilation(self) -> float:
         """Real time divided by virtual time."""
-        return self._doubles[DILATION_AT // 8]
+        return self.doubles[DILATION_AT // 8]
 
     @property
     def pass_number(self) -> int:
@@ -326,7 +326,7 @@ class Segment:
 
     def close(self) -> None:
         """Unmap. Views into the segment that a caller still holds keep the mapping alive."""
-        for view in (self.words, self.longs, self._doubles, self.data):
+        for view in (self.words, self.longs, self.doubles, self.data):
             view.release()
         try:
             self.memory.close()

@@ -30,12 +30,13 @@ if not __package__:  # started as a file: make relative imports work from this d
 
 from .echoing import run_ping, run_pong
 from .endpoint import Endpoint
-from .errors import UNetError
+from .errors import NoService, UNetError
 from .kernel_path import kernel_socket
 from .moving import run_receiver, run_sender
 from .plan import ROLES, Plan, PlanError, load_plan
 from .tally import Tally
 
+KERNEL_PATIENCE_S = 10.0  # real; the kernel process starts at the same time as this one
 RUNNERS = {"send": run_sender, "receive": run_receiver, "ping": run_ping, "pong": run_pong}
 
 
@@ -107,6 +108,20 @@ def run(endpoint: Endpoint, plan: Plan, out: Path) -> str:
     return ended
 
 
+def attach(name: str, plan: Plan) -> Endpoint:
+    """Claim the endpoint: of the adapter, or of the kernel when it is an emulated one."""
+    if not plan.emulated:
+        return Endpoint.attach(name)
+    deadline_s = time.monotonic() + KERNEL_PATIENCE_S
+    while True:
+        try:
+            return Endpoint.attach(name, kernel_socket())
+        except NoService:
+            if time.monotonic() > deadline_s:
+                raise
+        time.sleep(0.05)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit status: 0 when complete or stopped by a signal."""
     parser = argparse.ArgumentParser(prog="stream.py", description="One end of a stream.")
@@ -119,8 +134,7 @@ def main(arguments: list[str] | None = None) -> int:
         plan = load_plan(options.plan)
         if plan.role != options.role:
             raise PlanError(f"the plan is one for role {plan.role!r}")  # noqa: TRY301
-        service = kernel_socket() if plan.emulated else None
-        with Endpoint.attach(options.endpoint, service) as endpoint:
+        with attach(options.endpoint, plan) as endpoint:
             ended = run(endpoint, plan, options.out)
     except (UNetError, PlanError, OSError) as error:
         print(f"stream.py: {options.endpoint}: {error}", file=sys.stderr)

@@ -187,7 +187,7 @@ class FakeNi:
             self._epoch_ns = epoch_ns or time.monotonic_ns()
             for served in self.served.values():
                 served.segment.data[COUNTERS_AT : COUNTERS_AT + 56] = bytes(56)
-                served.segment._doubles[DILATION_AT // 8] = self._dilation
+                served.segment.doubles[DILATION_AT // 8] = self._dilation
                 served.set_word(PASS_NUMBER_AT, served.word(PASS_NUMBER_AT) + 1)
                 served.segment.longs[EPOCH_NS_AT // 8] = self._epoch_ns
 
