@@ -10,7 +10,7 @@ seeds; `VirtualFabric.digest` stands for the whole of it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from lab._native import ffi, lib
 from lab.errors import LabError
+from lab.fabric.setup import Change, Setup
 
 NONE = 0xFFFFFFFF
 LATENCY_BUCKETS = int(lib.MEASURE_BUCKETS)
@@ -65,70 +66,6 @@ SERIES: dict[str, tuple[int, np.dtype[np.void]]] = {
 }
 
 
-@dataclass(frozen=True)
-class Change:
-    """What a sender does from a time on.
-
-    Attributes:
-        t_ns: from when.
-        rate: 0 is silent, 1 or more greedy, between them paced.
-        message_bytes: length of its messages.
-        interval_ns: between two messages; only a paced sender needs it.
-    """
-
-    t_ns: int
-    rate: float
-    message_bytes: int
-    interval_ns: float = 0.0
-
-
-@dataclass(frozen=True)
-class Loss:
-    """Planned losses: parts of the cells, and the seed of which ones."""
-
-    cell_loss: float = 0.0
-    cell_corruption: float = 0.0
-    control_loss: float = 0.0
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class NiCosts:
-    """What the processor of every host's adapter spends, ns; as in ``lab.fabric.adapter``."""
-
-    single_cell_bytes: int = 40
-    send_single_ns: int = 0
-    receive_single_ns: int = 0
-    send_ns: int = 0
-    receive_ns: int = 0
-    send_cell_ns: int = 0
-    receive_cell_ns: int = 0
-
-
-@dataclass(frozen=True)
-class Setup:
-    """What holds for the whole fabric.
-
-    Attributes:
-        switch_latency_ns: from a link's end to the next queue.
-        window: messages of a VC that an adapter works on at a time.
-        frame_cells: a message moves as frames of up to so many cells; 1 is cell-exact.
-        cell_payload_bytes, trailer_bytes: of the adaptation layer.
-        patience_ns: a ping whose echo takes longer was lost.
-        tie_seed: orders simultaneous events (``lab/native/events.h``).
-    """
-
-    switch_latency_ns: int = 476
-    window: int = 4
-    frame_cells: int = 170
-    cell_payload_bytes: int = 48
-    trailer_bytes: int = 8
-    patience_ns: int = 50_000_000
-    tie_seed: int = 0
-    costs: NiCosts = field(default_factory=NiCosts)
-    loss: Loss = field(default_factory=Loss)
-
-
 class VirtualFabric:
     """A fabric under construction, then running.
 
@@ -138,9 +75,8 @@ class VirtualFabric:
     forward, and forward + 1 for the reverse.
 
     Args:
-        params: thresholds by their names in ``fab_params`` (``lab/native/model.h``);
-            ``flow_control`` 1 is quench, 0 link level.
-        setup: what else holds for all of it.
+        params: thresholds, see `lab.fabric.setup.native_params`.
+        setup: what else holds for all of it, see `lab.fabric.setup.setup_of`.
         nodes, ports, vcs, queues, frames: capacities; unused ones cost nothing.
     """
 
@@ -227,7 +163,7 @@ class VirtualFabric:
     def add_flow(
         self,
         vc: int,
-        changes: Sequence[Change],
+        changes: Sequence[tuple[int, float, int, float]],
         *,
         end_ns: int,
         echo: bool = False,
@@ -239,7 +175,7 @@ class VirtualFabric:
 
         Args:
             vc: the circuit; it carries one stream.
-            changes: what the source does when, by rising time.
+            changes: what the source does when, by rising time; see `Change`.
             end_ns: nothing new is sent from here on; what waits in the send queue still goes.
             echo: a ping that waits for the echo of each message before the next.
             phase: 0..1, part of the interval by which the messages of a paced source are
@@ -248,7 +184,7 @@ class VirtualFabric:
                 only pings and pongs wait for it.
             host_receive_ns: process: from delivery to having the message, signals included.
         """
-        native = ffi.new("vd_change[]", [_native_change(change) for change in changes])
+        native = ffi.new("vd_change[]", [_native_change(Change(*change)) for change in changes])
         if (
             lib.vd_add_flow(
                 self._drive,
@@ -351,6 +287,16 @@ class VirtualFabric:
         """Return how many messages of a direction wait in the process's send queue."""
         sender = self._drive.sender[vc]
         return int(sender.head) - int(sender.tail) & NONE
+
+    def send_queue_bytes(self, vc: int) -> int:
+        """Return the bytes of those messages."""
+        sender = self._drive.sender[vc]
+        slots = range(sender.tail, sender.tail + self.in_send_queue(vc))
+        return sum(int(sender.bytes[slot % lib.VD_SEND_SLOTS]) for slot in slots)
+
+    def messages_sent(self, vc: int) -> int:
+        """Return how many messages of a direction the adapter has taken from the send queue."""
+        return int(self._drive.sender[vc].number)
 
     def messages_open(self, vc: int) -> int:
         """Return how many messages of a direction are in the network or were lost at its end."""

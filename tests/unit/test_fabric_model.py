@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lab.fabric.virtual import Change, Setup, VirtualFabric
+from lab.fabric.setup import Change, Setup
+from lab.fabric.virtual import VirtualFabric
 
 CELL_NS = 424
 MESSAGE_CELLS = 43

@@ -1,0 +1,1 @@
+"""Benchmarks: how fast this machine does what the lab is made of."""
