@@ -18,6 +18,7 @@ from lab.emulation.state import LabState, load_state
 from lab.engine.counters import difference, read_counters
 from lab.engine.endpoints import EndpointSet
 from lab.engine.faults import Fault, heal_all, inject
+from lab.engine.kernels import KernelSet
 from lab.engine.machine import MachineSampler
 from lab.engine.progress import Reporter
 from lab.engine.run import Run, pass_phase, read_owner
@@ -137,17 +138,23 @@ class _Driver:
         if missing:
             raise LabError(f"no VC is open for {', '.join(missing)}", remedy="open them first")
         plans = endpoint_plans(scenario, self._passing, channels)
-        with Watch() as watch, EndpointSet(self._state, name, run.raw) as endpoints:
+        with (
+            Watch() as watch,
+            KernelSet(self._state, name, run.raw) as kernels,
+            EndpointSet(self._state, name, run.raw) as endpoints,
+        ):
             watch_fabric(watch, run, self._state)
             # Until the pass begins, endpoints that attach shall see no virtual zero.
             self._cards.call("hold")
             self._say(f"starting {len(plans)} endpoint processes", 0.0)
+            kernels.start(plans)
             endpoints.start(plans)
             self._wait_attached(watch, endpoints)
+            kernels.watch_all(watch)
             endpoints.watch_all(watch)
             before = read_counters(container_pids(self._state))
             epoch_ns = self._begin()
-            sampler = self._sampler(endpoints, epoch_ns)
+            sampler = self._sampler([*kernels.pids, *endpoints.pids], epoch_ns)
             sampler.start()
             try:
                 self._wait_timeline(watch, endpoints, epoch_ns)
@@ -194,11 +201,11 @@ class _Driver:
         )
         return epoch_ns
 
-    def _sampler(self, endpoints: EndpointSet, epoch_ns: int) -> MachineSampler:
+    def _sampler(self, endpoints: Sequence[int], epoch_ns: int) -> MachineSampler:
         groups = {
             "ovs-vswitchd": [_read_pid("ovs-vswitchd", PID_FILES["ovs-vswitchd"])],
             "linecards": [linecards_pid(self._state)],
-            "endpoints": [endpoint.pid for endpoint in endpoints.endpoints],
+            "endpoints": endpoints,
         }
         path = self._run.raw / f"{self._passing.name}-machine.jsonl"
         return MachineSampler(groups, path, epoch_ns, self._run.scenario.dilation)

@@ -18,6 +18,7 @@ from lab.emulation.labels import host_dir
 from lab.emulation.net import HostProcess, popen_in_host
 from lab.emulation.programs import unet_program
 from lab.emulation.state import LabState
+from lab.engine.kernels import claimed_as
 from lab.engine.watch import Watch, Watched, log_tail
 from lab.errors import LabError
 from lab.scenarios import EndpointPlan
@@ -116,10 +117,15 @@ class EndpointSet:
                 Watched(endpoint.label, endpoint.pid, endpoint.log, may_end=endpoint.ended_well)
             )
 
+    @property
+    def pids(self) -> list[int]:
+        """Numbers of the processes."""
+        return [endpoint.pid for endpoint in self.endpoints]
+
     def missing(self, attached: Sequence[Sequence[str]]) -> list[Endpoint]:
         """The endpoints that the line cards do not know as attached yet."""
         known = {(host, name) for host, name in attached}
-        return [e for e in self.endpoints if (e.plan.host, e.plan.endpoint) not in known]
+        return [e for e in self.endpoints if (e.plan.host, claimed_as(e.plan)) not in known]
 
     def running(self) -> list[Endpoint]:
         """The endpoints whose process has not ended."""

@@ -13,6 +13,7 @@ from typing import Literal
 
 from lab.scenarios.model import Bursts, Pass, Scenario, Stream
 from lab.signalling import VcRequest
+from lab.unet.kernel_path import KERNEL_ENDPOINT
 
 Role = Literal["send", "receive", "ping", "pong"]
 
@@ -165,6 +166,8 @@ def vc_requests(scenario: Scenario) -> tuple[VcRequest, ...]:
             b=stream.to,
             via=tuple(stream.via),
             seed=stream.route_seed,
+            a_endpoint=KERNEL_ENDPOINT if stream.emulated else "",
+            b_endpoint=KERNEL_ENDPOINT if stream.emulated else "",
         )
         for stream in scenario.all_streams
     )
