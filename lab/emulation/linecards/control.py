@@ -22,12 +22,13 @@ from selectors import BaseSelector
 from typing import Any
 
 from lab._native import lib
-from lab.emulation.linecards.network import FLOW_CONTROL, EndpointKey, Network
+from lab.emulation.linecards.network import EndpointKey, Network
 from lab.emulation.linecards.record import write_record
 from lab.emulation.linecards.service import Service
 from lab.emulation.linecards.snapshot import snapshot
 from lab.errors import LabError
 from lab.fabric.params import FabricParams
+from lab.fabric.setup import FLOW_CONTROL
 from lab.unet.segment import Geometry
 
 Answer = dict[str, Any]

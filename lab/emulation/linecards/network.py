@@ -8,9 +8,9 @@ from typing import Any
 from lab._native import ffi, lib
 from lab.errors import LabError
 from lab.fabric.params import FabricParams
+from lab.fabric.setup import native_params
 
 NONE = 0xFFFFFFFF
-FLOW_CONTROL = {"quench": lib.FAB_SOURCE_QUENCH, "link": lib.FAB_LINK_LEVEL}
 LIMITS = {
     "max_nodes": 1024,
     "max_ports": 8192,
@@ -166,22 +166,6 @@ class Network:
     def endpoint_native(self, key: EndpointKey) -> Any:
         """Return the native adapter side of an endpoint."""
         return lib.lc_endpoint(self.cards, self.endpoints[key])
-
-
-def native_params(params: FabricParams, flow_control: str) -> dict[str, int]:
-    """Return the parameters as the native model takes them, in cells."""
-    return {
-        "flow_control": FLOW_CONTROL[flow_control],
-        "vci_quench_cells": params.vci_quench_cells,
-        "vci_unquench_cells": params.vci_unquench_cells,
-        "link_quench_cells": params.link_quench_cells,
-        "buffer_quench_cells": int(params.buffer_quench_fraction * params.buffer_cells),
-        "input_stop_cells": params.input_stop_cells,
-        "input_go_cells": params.input_go_cells,
-        "quantum_cells": params.turn_cells,
-        "quench_repeat_ns": params.quench_repeat_ns,
-        "quench_hold_ns": params.quench_hold_ns,
-    }
 
 
 def checked(index: int, what: str) -> int:

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lab._native import ffi, lib
-from lab.emulation.linecards.network import FLOW_CONTROL, Network
+from lab.emulation.linecards.network import Network
 from lab.emulation.linecards.record import lab_numbers
+from lab.fabric.setup import FLOW_CONTROL
 
 Columns = dict[str, list[Any]]
 
