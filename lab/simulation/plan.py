@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from lab.fabric.adapter import AdapterCosts
 from lab.fabric.params import FabricParams
+from lab.fabric.setup import Change
 from lab.scenarios.model import Pass, Scenario, Stream
 from lab.scenarios.plan import Step, changes, end_s, pass_s, steps, vc_requests
 from lab.signalling import Vc, open_vcs
@@ -18,16 +19,6 @@ from lab.topology import Topology, load_topology
 from lab.unet.payload import stream_tag
 
 GREEDY = 1.0
-
-
-@dataclass(frozen=True)
-class SourceChange:
-    """From ``t_ns`` on: silent at rate 0, greedy at 1, else a message every ``interval_ns``."""
-
-    t_ns: int
-    rate: float
-    message_bytes: int
-    interval_ns: float
 
 
 @dataclass(frozen=True)
@@ -79,16 +70,26 @@ class PassPlan:
     def _kernel_ns(self, stream: Stream) -> int:
         return self.costs.kernel_ns if stream.emulated else 0
 
-    def source(self, stream: Stream) -> tuple[SourceChange, ...]:
+    def source(self, stream: Stream) -> tuple[Change, ...]:
         """What the source of a stream does when."""
         return tuple(
-            SourceChange(
+            Change(
                 change.t_ns,
                 change.rate,
                 change.message_bytes,
                 self._interval_ns(change.rate, change.message_bytes),
             )
             for change in changes(self.scenario, stream)
+        )
+
+    def greedy_ns(self, stream: Stream) -> int:
+        """How long the source of a stream sends as fast as it can."""
+        course = self.source(stream)
+        ends = [*(change.t_ns for change in course[1:]), self.end_ns]
+        return sum(
+            end_ns - change.t_ns
+            for change, end_ns in zip(course, ends, strict=True)
+            if change.rate >= GREEDY
         )
 
     def _interval_ns(self, rate: float, message_bytes: int) -> float:
