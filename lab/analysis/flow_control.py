@@ -10,10 +10,8 @@ import pandas as pd
 
 from lab.analysis.measuring import Measures
 from lab.analysis.observations import LINK, QUENCH, MissingDataError, Observations
-from lab.analysis.saturation import PLATEAU, plateau, step_totals
-from lab.analysis.throughput import rate_series
+from lab.analysis.saturation import plateau, step_totals
 from lab.claims.judge import Measurement
-from lab.results.collect import LINE_CARDS
 
 MEASURES = Measures()
 
@@ -22,26 +20,11 @@ STOPPED = 0.05
 # Five links and switches with a message under way on each take about 0.1 ms; as much again for
 # what the host adapter has begun and for lateness.
 FEEDBACK_NS = 200_000
-# Quenches at ports that serve one stream only are accidents of timing up to this part.
-STRAY = 0.01
-FLAT_WINDOWS = 6
 
 
 def _quenches(run: Observations, flow_control: str, *kinds: str) -> pd.DataFrame:
     events = run.of_pass("quenches", flow_control)
     return events[events["kind"].isin(kinds)]
-
-
-def _plateau_start_ns(run: Observations, flow_control: str) -> int:
-    steps = run.of_pass("steps", flow_control)
-    late = steps[steps["send_rate"] >= PLATEAU - 1e-9]
-    if late.empty:
-        raise MissingDataError("the sweep has no send rate of 20 % or more")
-    return int(late["t_settled_ns"].min())
-
-
-def _end_ns(run: Observations, flow_control: str) -> int:
-    return int(run.of_pass("steps", flow_control)["t_end_ns"].max())
 
 
 @MEASURES.of("fabric-vci-queues")
@@ -122,97 +105,6 @@ def _sent_while_stopped(
     inside = (at >= 0) & (ticks <= np.where(at >= 0, last[at] if len(last) else 0, -1))
     busy = float(own["busy_ns"].to_numpy()[inside].sum())
     return busy, float(count.sum() * sample_ns), int(count.sum())
-
-
-@MEASURES.of("fabric-quench-flat")
-def quench_flat(run: Observations) -> Measurement:
-    """How much a throttled stream's rate varies over the windows of a measured step."""
-    flows = run.of_pass("flows", QUENCH)
-    steps = run.of_pass("steps", QUENCH)
-    steps = steps[steps["send_rate"] >= PLATEAU - 1e-9]
-    variations: list[float] = []
-    for start, end in zip(steps["t_settled_ns"], steps["t_end_ns"], strict=True):
-        window_ns = max(run.bin_ns, (int(end) - int(start)) // FLAT_WINDOWS)
-        window_ns -= window_ns % run.bin_ns
-        for stream in run.streams["stream"]:
-            rates = rate_series(flows, str(stream), int(start), int(end), window_ns)
-            if rates.size < 2 or rates.mean() == 0:
-                raise MissingDataError("the measured steps are too short or a stream is silent")
-            variations.append(float(rates.std() / rates.mean()))
-    if not variations:
-        raise MissingDataError("the sweep has no send rate of 20 % or more")
-    return Measurement(
-        "fabric-quench-flat",
-        deviation=float(np.mean(variations)),
-        detail=f"Standard deviation over mean in {FLAT_WINDOWS} windows of a step, mean of all "
-        f"throttled streams; the worst stream has {max(variations):.1%}.",
-    )
-
-
-@MEASURES.of("fabric-lossless")
-def lossless(run: Observations) -> Measurement:
-    """Cells sent and neither received nor under way, in both modes."""
-    endpoints = run.tables["endpoints"]
-    cells = run.scenario.fabric.message_cells(run.scenario.workload.message_bytes)
-    lost, sent_all = 0.0, 0.0
-    for passing in run.scenario.passes:
-        own = endpoints[endpoints["pass"] == passing.name]
-        queued = run.counter(passing.name, LINE_CARDS, "queued_cells")
-        in_flight = run.counter(passing.name, LINE_CARDS, "in_flight")
-        if own.empty or queued is None or in_flight is None:
-            raise MissingDataError(f"pass {passing.name} has no counts of sent and received")
-        sent = float(own.loc[own["role"] == "send", "injected"].sum())
-        received = float(own.loc[own["role"] == "recv", "messages"].sum())
-        lost += abs(sent - received - (in_flight if queued else 0.0))
-        lost += float(own["missing"].sum() + own["corrupted"].sum() + own["duplicates"].sum())
-        sent_all += sent
-    overflow = sum(
-        sum(run.switch_counters(passing.name, "overflow_cells").values())
-        for passing in run.scenario.passes
-    )
-    return Measurement(
-        "fabric-lossless",
-        value=max(lost * cells, overflow),
-        detail=f"{sent_all:.0f} messages sent in {len(run.scenario.passes)} passes; switches had "
-        f"no room for {overflow:.0f} cells.",
-    )
-
-
-@MEASURES.of("fabric-no-tree-saturation")
-def no_tree_saturation(run: Observations) -> Measurement:
-    """No stopped link, and congestion only where streams compete for a port in their own right."""
-    stops = len(_quenches(run, QUENCH, "stop"))
-    quenched = _quenches(run, QUENCH, "quench")
-    if quenched.empty:
-        raise MissingDataError("nothing was quenched, so there was no hot-spot to grow")
-    sharing = run.links.groupby(["node", "port"])["vc"].nunique()
-    shared = pd.MultiIndex.from_frame(quenched[["node", "port"]]).isin(sharing[sharing > 1].index)
-    stray = 1 - float(shared.mean())
-    standing = _standing_cells(run)
-    threshold = run.scenario.fabric.vci_quench_cells
-    return Measurement(
-        "fabric-no-tree-saturation",
-        holds=stops == 0 and stray <= STRAY and standing < threshold,
-        detail=f"{stops} links stopped; {stray:.2%} of the quenches came from ports that one "
-        f"stream has to itself; before {run.switch}, congestion streams queue {standing:.0f} cells "
-        f"on average at most (a VCI is quenched at {threshold}).",
-    )
-
-
-def _standing_cells(run: Observations) -> float:
-    """Largest mean queue of a congestion VC at a switch other than the contended one."""
-    start, end = _plateau_start_ns(run, QUENCH), _end_ns(run, QUENCH)
-    queues = run.of_pass("queues", QUENCH)
-    switches = {switch for switch in queues["node"].unique() if str(switch).startswith("s")}
-    elsewhere = queues[
-        queues["vc"].isin(list(run.vcs_of(run.swept)))
-        & queues["node"].isin(switches - {run.switch})
-        & (queues["t_ns"] >= start)
-        & (queues["t_ns"] <= end)
-    ]
-    samples = (end - start) / 1e9 / run.scenario.timeline.sample_s
-    sums = elsewhere.groupby(["node", "vc"])["cells"].sum()
-    return float(sums.max()) / samples if len(sums) else 0.0
 
 
 @MEASURES.of("fabric-off-spread")

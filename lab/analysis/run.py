@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.analysis import flow_control, saturation
+from lab.analysis import flow_control, general, saturation
 from lab.analysis.fidelity import Certificate, CheckResult, certify
 from lab.analysis.observations import LINK, QUENCH, MissingDataError, Observations
 from lab.analysis.saturation import hot_port_total, plateau, plateau_mean, step_totals
@@ -21,7 +21,7 @@ from lab.results.tables import read_tables
 from lab.scenarios.model import Engine
 
 FIDELITY = "fidelity.json"
-MEASURES = saturation.MEASURES.merged(flow_control.MEASURES)
+MEASURES = general.MEASURES.merged(saturation.MEASURES, flow_control.MEASURES)
 
 
 def observe(run_dir: Path, manifest: Manifest | None = None) -> Observations:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from lab.analysis.general import EQUAL, FULL
 from lab.analysis.measuring import Measures
 from lab.analysis.observations import LINK, QUENCH, MissingDataError, Observations
 from lab.analysis.throughput import spread
@@ -16,9 +17,6 @@ from lab.claims.judge import Measurement
 
 MEASURES = Measures()
 PLATEAU = 0.20
-# "Equal" and "full" where the registry gives no tolerance (its note on fabric-link-rate).
-EQUAL = 0.03
-FULL = 0.97
 
 
 def plateau(run: Observations, flow_control: str, group: str | None) -> pd.DataFrame:
@@ -54,28 +52,6 @@ def stream_means(cells: pd.DataFrame) -> pd.Series:
 # -- inputs, and what they lead to -------------------------------------------------------
 
 
-@MEASURES.of("fabric-topology")
-def topology(run: Observations) -> Measurement:
-    """Switches whose line cards reported."""
-    name = run.scenario.passes[0].name
-    count = len(run.switch_counters(name, "frames_in"))
-    if not count:
-        raise MissingDataError("no switch reported counters")
-    return Measurement("fabric-topology", value=count, detail=f"{count} switches stood.")
-
-
-@MEASURES.of("fabric-link-rate")
-def link_rate(run: Observations) -> Measurement:
-    """The configured rate."""
-    value = run.scenario.fabric.link_bytes_per_s * 8 / 1e9
-    full = run.full_mbyte_per_s
-    return Measurement(
-        "fabric-link-rate",
-        value=value,
-        detail=f"With cells and AAL5 a link carries {full:.1f} MByte/s of such messages.",
-    )
-
-
 @MEASURES.of("fabric-port-contention-setup")
 def setup(run: Observations) -> Measurement:
     """Streams of both groups through the switch under test."""
@@ -88,26 +64,6 @@ def setup(run: Observations) -> Measurement:
         detail=f"{len(swept)} congestion streams enter {run.switch} by "
         f"{swept['in_port'].nunique()} ports for port {run.hot_port}, {len(steady)} background "
         f"streams by {steady['in_port'].nunique()} ports for {steady['out_port'].nunique()}.",
-    )
-
-
-@MEASURES.of("fabric-max-hops")
-def max_hops(run: Observations) -> Measurement:
-    """Switches that a message really went through, counted where no quench cells travel.
-
-    The routes are planned, and equally long by choice; what is measured is how often a message
-    was put into a switch.
-    """
-    endpoints = run.of_pass("endpoints", LINK)
-    messages = float(endpoints["injected"].sum())
-    into = sum(run.switch_counters(run.pass_named(LINK), "frames_in").values())
-    if not messages or not into:
-        raise MissingDataError("the frames put into switches were not counted")
-    return Measurement(
-        "fabric-max-hops",
-        value=into / messages,
-        detail=f"{messages:.0f} messages were put into a switch {into:.0f} times, all of them on "
-        "routes through the core.",
     )
 
 
@@ -125,21 +81,6 @@ def max_throughput(run: Observations) -> Measurement:
         value=best,
         baseline=raw,
         detail=f"Best undisturbed stream {best:.1f} MByte/s of {raw:g}.",
-    )
-
-
-@MEASURES.of("fabric-background-alone")
-def background_alone(run: Observations) -> Measurement:
-    """The slowest undisturbed stream, against the best that any stream reached in the run."""
-    alone = run.cells(QUENCH, run.steady, at_most=0.0)["mbyte_per_s"]
-    best = float(run.cells(QUENCH, None)["mbyte_per_s"].max())
-    return Measurement(
-        "fabric-background-alone",
-        value=float(alone.min()),
-        baseline=best,
-        published_baseline=112.0,
-        detail=f"Slowest of {len(alone)} streams {alone.min():.1f}, best of the run {best:.1f} "
-        "MByte/s.",
     )
 
 
@@ -266,21 +207,6 @@ def fair(run: Observations) -> Measurement:
     )
 
 
-@MEASURES.of("fabric-no-higher-order-hol")
-def no_higher_order_hol(run: Observations) -> Measurement:
-    """Background streams lose what the congestion stream on their input takes, and no more."""
-    full = run.stream_maximum()
-    cells = plateau(run, QUENCH, None).merge(run.ports[["stream", "in_port"]], on="stream")
-    inputs = cells.groupby(["step", "in_port"])["mbyte_per_s"].sum()
-    worst = float(inputs.min()) / full
-    return Measurement(
-        "fabric-no-higher-order-hol",
-        holds=worst >= FULL,
-        detail=f"Every input of {run.switch} stays at {worst:.1%} of a full link or more, though "
-        "one of its two streams is held back.",
-    )
-
-
 # -- link-level control only -------------------------------------------------------------
 
 
@@ -366,30 +292,3 @@ def off_port_onset(run: Observations) -> Measurement:
         detail=f"Half of the loss lies between the steps {rates[after - 1]:.0%} and "
         f"{rates[after]:.0%}.",
     )
-
-
-@MEASURES.of("fabric-on-beats-off")
-def on_beats_off(run: Observations) -> Measurement:
-    """With quench against without: each group at every send rate, each stream over all of them.
-
-    A single stream in a single window is not compared: a moment's delay of the machine shows there.
-    """
-    ratios = pd.concat([_on_over_off(run, ["group", "send_rate"]), _on_over_off(run, ["stream"])])
-    if ratios.empty:
-        raise MissingDataError("the two passes have no step in common")
-    return Measurement(
-        "fabric-on-beats-off",
-        holds=float(ratios.min()) >= FULL,
-        detail=f"Worst of {len(ratios)} comparisons: {ratios.idxmin()} has {ratios.min():.1%} of "
-        "what it has without.",
-    )
-
-
-def _on_over_off(run: Observations, keys: list[str]) -> pd.Series[float]:
-    """Throughput with quench over throughput without, by what is compared."""
-    on, off = (run.cells(mode, None).groupby(keys)["mbyte_per_s"].mean() for mode in (QUENCH, LINK))
-    ratios = (on / off[off > 0]).dropna()
-    ratios.index = [
-        name if isinstance(name, str) else f"{name[0]} at {name[1]:.0%}" for name in ratios.index
-    ]
-    return ratios
