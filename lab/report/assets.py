@@ -110,12 +110,17 @@ _DRAW = """
  }
  function draw(){
   document.querySelectorAll(".plot").forEach(function(place){
+   var folded=place.closest("details");
+   if(folded&&!folded.open)return;
    var figure=JSON.parse(dressed(place.nextElementSibling.textContent));
-   Plotly.react(place,figure.data,figure.layout,
-    {responsive:true,displaylogo:false,plotlyServerURL:"",modeBarButtonsToRemove:
-     ["sendChartToCloud","lasso2d","select2d","autoScale2d"]});
+   figure.config={responsive:true,displaylogo:false,plotlyServerURL:"",modeBarButtonsToRemove:
+    ["sendChartToCloud","lasso2d","select2d","autoScale2d"]};
+   Plotly.react(place,figure);
   });
  }
+ document.querySelectorAll("details").forEach(function(part){
+  part.addEventListener("toggle",draw);
+ });
  draw();
  wish.addEventListener("change",draw);
 })();

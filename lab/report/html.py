@@ -46,6 +46,11 @@ def facts(pairs: Iterable[tuple[str, str]]) -> str:
     return f'<dl class="facts">{items}</dl>'
 
 
+def escaped(text: str) -> str:
+    """Plain text as HTML."""
+    return escape(text)
+
+
 def paragraph(text: str, style: str = "") -> str:
     """A paragraph of plain text."""
     return f'<p class="{escape(style)}">{escape(text)}</p>'

@@ -4,9 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
+from lab.report.axis import StepAxis, step_axis
+from lab.report.measures import Rates
 from lab.report.rundata import RunData
+from lab.scenarios.model import Scenario
+from lab.scenarios.plan import steps, stream_rates
+
+SIMULATION = "simulation"
+
+
+@dataclass(frozen=True)
+class PassSet:
+    """Passes that differ in nothing but their flow control; the title says what they share."""
+
+    title: str
+    passes: tuple[tuple[str, str], ...]
 
 
 def scenario(run: RunData) -> Mapping[str, Any]:
@@ -39,6 +56,74 @@ def passes(run: RunData) -> list[tuple[str, str]]:
     steps = run.table("steps")
     pairs = zip(steps["pass"].astype(str), steps["flow_control"].astype(str), strict=True)
     return list(dict.fromkeys([*found, *pairs]))
+
+
+def model(run: RunData) -> Scenario | None:
+    """The scenario as a checked model; None when the manifest does not hold a whole one."""
+    try:
+        return Scenario.model_validate(scenario(run))
+    except ValidationError:
+        return None
+
+
+def rates(run: RunData) -> Rates:
+    """Send rate by stream and step as the scenario asks for it; empty when that is not known."""
+    asked = model(run)
+    if asked is None:
+        return {}
+    indices = [step.index for step in steps(asked)]
+    return {
+        (stream.name, index): rate
+        for stream in asked.all_streams
+        for index, rate in zip(indices, stream_rates(asked, stream), strict=True)
+    }
+
+
+def axis(run: RunData) -> StepAxis:
+    """What varies from step to step."""
+    timeline = scenario(run).get("timeline")
+    sweep = timeline.get("sweep") if isinstance(timeline, Mapping) else None
+    return step_axis(run.table("steps"), sweep if isinstance(sweep, Mapping) else None)
+
+
+def simulated(run: RunData) -> bool:
+    """Whether the run was a simulation, which has no machine to be judged."""
+    return told(run, "engine") == SIMULATION
+
+
+def pass_sets(run: RunData) -> list[PassSet]:
+    """The passes of a run, those together that show flow control on against off."""
+    listed = {str(p["name"]): p for p in scenario(run).get("passes", []) if "name" in p}
+    sets: list[tuple[str, list[tuple[str, str]]]] = []
+    for name_, mode in passes(run):
+        title = _shared(listed.get(name_, {}))
+        for known, members in sets:
+            if known == title and mode not in [m for _, m in members]:
+                members.append((name_, mode))
+                break
+        else:
+            sets.append((title, [(name_, mode)]))
+    alone = len(sets) == 1
+    found = []
+    for title, members in sets:
+        names = ", ".join(name_ for name_, _ in members)
+        found.append(
+            PassSet("" if alone else title if title and members[1:] else names, tuple(members))
+        )
+    return found
+
+
+def _shared(told_pass: Mapping[str, Any]) -> str:
+    """What sets a pass apart from others, apart from its flow control."""
+    parts = [str(group) for group in told_pass.get("groups") or []]
+    for key in ("fabric", "adapter"):
+        parts += [
+            f"{name_.replace('_', ' ')} {value:,g}"
+            for name_, value in (told_pass.get(key) or {}).items()
+        ]
+    if told_pass.get("reception", "block") != "block":
+        parts.append(str(told_pass["reception"]))
+    return ", ".join(parts)
 
 
 def contended(run: RunData) -> tuple[str, int]:

@@ -18,6 +18,10 @@ from lab.errors import LabError
 from lab.results.files import read_json
 from lab.results.tables import SCHEMAS, empty_table, read_table, table_path
 
+_EMULATION_ONLY = ("lateness", "machine")
+_MAY_BE_EMPTY = ("queues", "quenches", "latency")
+"""Of a quiet network there is nothing to tell here."""
+
 
 @dataclass
 class RunData:
@@ -55,8 +59,9 @@ def load_run(run_dir: Path) -> RunData:
     rows = _document(run, "scorecard.json")
     run.scorecard = [_mapping(row) for row in rows] if isinstance(rows, list) else []
     run.progress = _read_progress(run_dir / "progress.jsonl")
+    without = _EMULATION_ONLY if run.manifest.get("engine") == "simulation" else ()
     for name in SCHEMAS:
-        run.tables[name] = _table(run, name)
+        run.tables[name] = empty_table(name) if name in without else _table(run, name)
     return run
 
 
@@ -85,7 +90,7 @@ def _table(run: RunData, name: str) -> pd.DataFrame:
     except LabError as error:
         run.gaps.append(error.message)
         return empty_table(name)
-    if table.empty:
+    if table.empty and name not in _MAY_BE_EMPTY:
         run.gaps.append(f"table {name} has no rows")
     return table
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from lab.report.figures.base import flow_control_name
+from lab.report.figures.multistage import COLUMNS, printed_row
 from lab.report.html import Cell, figure_of, table
 from lab.report.verdict import number
 
@@ -57,12 +59,13 @@ def fidelity_table(fidelity: Mapping[str, Any]) -> str:
 
 
 def steps_table(steps: pd.DataFrame) -> str:
-    """The timeline: when each send rate began, settled and ended, in virtual time."""
+    """The timeline: when each step began, settled and ended, in virtual time."""
     rows = [
         (
-            Cell(flow_control_name(str(step["flow_control"]))),
+            Cell(str(step["pass"])),
             figure_of(int(step["step"])),
-            Cell(f"{100 * float(step['send_rate']):g} %", style="num"),
+            Cell(str(step["name"])),
+            figure_of(int(step["message_bytes"])),
             *(
                 Cell(f"{float(step[name]) / 1e9:.4f}", style="num")
                 for name in ("t_start_ns", "t_settled_ns", "t_end_ns")
@@ -70,7 +73,7 @@ def steps_table(steps: pd.DataFrame) -> str:
         )
         for step in steps.to_dict("records")
     ]
-    headings = ("pass", "step", "send rate", "start (s)", "measured from (s)", "end (s)")
+    headings = ("pass", "step", "", "bytes", "start (s)", "measured from (s)", "end (s)")
     return table("Timeline in virtual seconds", headings, rows)
 
 
@@ -207,3 +210,120 @@ def _plain(value: object) -> Cell:
 
 def _tolerance(value: object) -> str:
     return f"{100 * value:g} %" if isinstance(value, (int, float)) else "-"
+
+
+def multistage_table(rows: pd.DataFrame) -> str:
+    """Table 4.1 beside the measured rows; printed figures stand in the line below."""
+    body = []
+    for (step, name), own in rows.groupby(["step", "name"], sort=True):
+        del step
+        printed = printed_row(str(name))
+        for row in own.sort_values("flow_control", ascending=False).to_dict("records"):
+            cells = [
+                Cell(
+                    f"{float(row[column]):.1f}",
+                    small=f"thesis {printed.values[index]:g}"
+                    if printed and row["flow_control"] == "quench"
+                    else "",
+                    style="num",
+                )
+                for index, column in enumerate(COLUMNS)
+            ]
+            body.append(
+                (Cell(str(name)), Cell(flow_control_name(str(row["flow_control"]))), *cells)
+            )
+    return table(
+        "MByte/s at the two nodes; the thesis's table is with flow control on. It prints 9 for the "
+        "idle set II of test 1, and calls the last row test 5.",
+        ("step", "flow control", *COLUMNS),
+        body,
+    )
+
+
+def groups_table(groups: pd.DataFrame) -> str:
+    """Throughput of each group in each step of each pass."""
+    ordered = groups.sort_values(["pass", "step", "group"], kind="stable")
+    rows = [
+        (
+            Cell(str(row["pass"])),
+            Cell(str(row["name"])),
+            Cell(str(row["group"])),
+            figure_of(int(row["streams"])),
+            *(Cell(f"{float(row[key]):.2f}", style="num") for key in ("mean", "min", "max")),
+            Cell(f"{float(row['total']):.1f}", style="num"),
+        )
+        for row in ordered.to_dict("records")
+    ]
+    headings = ("pass", "step", "group", "streams", "mean", "least", "most", "all together")
+    return table("Throughput in MByte/s, virtual", headings, rows)
+
+
+def latency_table(percentiles: pd.DataFrame, steps: pd.DataFrame) -> str:
+    """Latency percentiles of each group in each step of each pass, in us."""
+    named = percentiles.merge(steps[["pass", "step", "name"]], on=["pass", "step"])
+    parts = [column for column in percentiles.columns if isinstance(column, float)]
+    rows = [
+        (
+            Cell(str(row["pass"])),
+            Cell(str(row["name"])),
+            Cell(str(row["group"])),
+            figure_of(int(row["messages"])),
+            *(figure_of(float(row[part])) for part in parts),
+        )
+        for row in named.sort_values(["pass", "step", "group"], kind="stable").to_dict("records")
+    ]
+    headings = ("pass", "step", "group", "messages", *(f"{100 * part:g} %" for part in parts))
+    return table("Latency in us, virtual", headings, rows)
+
+
+def losses_table(counters: pd.DataFrame) -> str:
+    """Planned losses and what came of them, summed over all places, by pass."""
+    wide = counters.pivot_table(
+        index="name", columns="pass", values="value", aggfunc="sum", sort=False
+    ).fillna(0)
+    wide = wide[(wide != 0).any(axis=1)]
+    rows = [
+        (Cell(str(name).replace("_", " ")), *(figure_of(int(value)) for value in values))
+        for name, values in zip(wide.index, wide.to_numpy(), strict=True)
+    ]
+    return table(
+        "Losses and expired holds, by pass", ("", *(str(column) for column in wide.columns)), rows
+    )
+
+
+def evenness_table(rows: pd.DataFrame) -> str:
+    """Jain's index and variation of the gaps between messages, by pass and group."""
+    body = [
+        (
+            Cell(str(row["pass"])),
+            Cell(str(row["group"])),
+            figure_of(int(row["streams"])),
+            Cell(_plain_or_dash(row["jain"], ".4f"), style="num"),
+            Cell(_plain_or_dash(row["least_jain"], ".4f"), small=str(row["least_at"]), style="num"),
+            Cell(_plain_or_dash(row["variation"], ".3f"), style="num"),
+            Cell(
+                _plain_or_dash(row["most_variation"], ".3f"), small=str(row["most_at"]), style="num"
+            ),
+        )
+        for row in rows.to_dict("records")
+    ]
+    headings = (
+        "pass", "group", "streams", "fairness", "least fair step", "variation of gaps",
+        "most uneven stream",
+    )  # fmt: skip
+    return table("Fairness and evenness", headings, body)
+
+
+def trees_table(rows: Sequence[Sequence[str]]) -> str:
+    """The largest tree of each step and pass, with its victims."""
+    headings = ("step", "pass", "root", "cells", "links stopped", "switches deep", "victims")
+    body = [
+        tuple(Cell(text, style="num" if 3 <= index <= 5 else "") for index, text in enumerate(row))
+        for row in rows
+    ]
+    return table("Saturation trees while each step was measured", headings, body)
+
+
+def _plain_or_dash(value: object, form: str) -> str:
+    as_float = float(str(value))
+    return format(as_float, form) if math.isfinite(as_float) else "-"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import plotly.graph_objects as go
@@ -34,6 +35,12 @@ def flow_control_order(values: list[str]) -> list[str]:
     """Flow control on before off, anything else after."""
     rank = {name: index for index, name in enumerate(FLOW_CONTROL_NAMES)}
     return sorted(set(values), key=lambda value: (rank.get(value, len(rank)), value))
+
+
+def pass_label(name: str, mode: str, order: Sequence[tuple[str, str]]) -> str:
+    """A pass by its flow control if that tells it apart, else by its name."""
+    alone = [other for _, other in order].count(mode) == 1
+    return flow_control_name(mode) if alone else f"pass {name}"
 
 
 def trace(kind: str, **options: object) -> Trace:

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from lab.report.envelope import TimeGrid, counts
+from lab.report.axis import StepAxis
+from lab.report.envelope import COLUMNS, TimeGrid, counts
 from lab.report.figures.base import Figure, flow_control_name, panels, trace
 from lab.report.figures.timeaxis import mark_steps
 from lab.report.palette import GREEN, HEAT, PINK
 
 ROWS = 20
-_RATE_COLUMNS = 240
 _KINDS = (("quench", "unquench"), ("stop", "go"))
 _STARTING = {"quench", "stop"}
 
@@ -23,6 +23,9 @@ def control_figure(
     vcs: pd.DataFrame,
     steps: pd.DataFrame,
     passes: Sequence[tuple[str, str]],
+    *,
+    axis: StepAxis,
+    columns: int = COLUMNS // 2,
 ) -> Figure:
     """Rate of flow control events over virtual time, and whom they hit.
 
@@ -31,6 +34,8 @@ def control_figure(
         vcs: the run's table `vcs`, for the streams' names.
         steps: the run's table `steps`.
         passes: (pass, flow_control), one column of panels each.
+        axis: what varies from step to step, for the words that mark the steps.
+        columns: slices of time that are drawn.
     """
     names = dict(zip(vcs["vc"].astype(int), vcs["stream"].astype(str), strict=True))
     who = {name: _targets(quenches[quenches["pass"] == name], names) for name, _ in passes}
@@ -49,10 +54,10 @@ def control_figure(
         mine_steps = steps[steps["pass"] == name]
         mine = quenches[quenches["pass"] == name]
         bounds = pd.concat([mine["t_ns"], mine_steps["t_end_ns"]])
-        grid = _even_grid(bounds)
+        grid = _even_grid(bounds, columns)
         _rates(figure, mine, grid, col)
         _strips(figure, mine, who[name], names, grid, col=col)
-    mark_steps(figure, [steps[steps["pass"] == name] for name, _ in passes], rows=2)
+    mark_steps(figure, axis, [steps[steps["pass"] == name] for name, _ in passes], rows=2)
     _dress(figure)
     return figure
 
@@ -89,10 +94,10 @@ def _targets(quenches: pd.DataFrame, names: Mapping[int, str]) -> list[str]:
     return sorted((str(name) for name in most.index), reverse=True)
 
 
-def _even_grid(bounds: pd.Series) -> TimeGrid:
+def _even_grid(bounds: pd.Series, columns: int) -> TimeGrid:
     """Slices over the whole span however few events there are."""
     end_ns = 0 if bounds.empty else int(bounds.max())
-    return TimeGrid.over(0, end_ns, _RATE_COLUMNS)
+    return TimeGrid.over(0, end_ns, columns)
 
 
 def _rates(figure: Figure, quenches: pd.DataFrame, grid: TimeGrid, col: int) -> None:

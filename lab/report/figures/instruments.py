@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from lab.report.figures.base import Figure, flow_control_name, panels, plain_figure, trace
+from lab.report.figures.base import Figure, panels, pass_label, plain_figure, trace
 from lab.report.palette import AMBER, BLUE, GREEN, MUTED, PINK, SERIES, VERMILION
 
 _BUCKETS = {
@@ -49,7 +49,7 @@ def delay_figure(lateness: pd.DataFrame, what: str, passes: Sequence[tuple[str, 
                 x=[_BUCKETS[bucket] for bucket in buckets],
                 y=(100 * counted / total).to_numpy(),
                 customdata=counted.to_numpy(),
-                name=flow_control_name(mode),
+                name=pass_label(name, mode, passes),
                 marker={
                     "color": SERIES[index % len(SERIES)],
                     "pattern": {"shape": patterns[index % len(patterns)]},
@@ -77,7 +77,7 @@ def cpu_figure(machine: pd.DataFrame, passes: Sequence[tuple[str, str]]) -> Figu
         320,
         shared_yaxes=True,
         horizontal_spacing=0.04,
-        subplot_titles=[flow_control_name(mode) for _, mode in passes],
+        subplot_titles=[pass_label(name, mode, passes) for name, mode in passes],
     )
     for col, (name, _) in enumerate(passes, start=1):
         mine = machine[machine["pass"] == name]

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lab.report.envelope import Envelope, Sampling, TimeGrid, envelope
+from lab.report.axis import StepAxis
+from lab.report.envelope import COLUMNS, Envelope, Sampling, TimeGrid, envelope
 from lab.report.figures.base import (
     Figure,
     Trace,
@@ -25,6 +26,7 @@ from lab.report.figures.timeaxis import mark_steps
 from lab.report.palette import BLUE, HEAT, VERMILION
 
 FULLEST_PORTS = 20
+MOST_STREAMS = 32
 _ALL_VCS = 0
 _TICKS = (0, 1, 10, 100, 1000, 10000, 100000)
 
@@ -35,8 +37,10 @@ def queue_figure(
     steps: pd.DataFrame,
     passes: Sequence[tuple[str, str]],
     *,
+    axis: StepAxis,
     node: str,
     contended_port: int = 1,
+    columns: int = COLUMNS,
 ) -> Figure:
     """Queue depth in cells over virtual time.
 
@@ -45,10 +49,13 @@ def queue_figure(
         vcs: the run's table `vcs`.
         steps: the run's table `steps`.
         passes: (pass, flow_control), one column of panels each.
+        axis: what varies from step to step, for the words that mark the steps.
         node: the contended switch.
         contended_port: its output port that everybody wants.
+        columns: slices of time that are drawn.
     """
-    streams = stream_names(vcs, node)
+    queues = queues[queues["pass"].isin([name for name, _ in passes])]
+    streams = _fullest_streams(queues, stream_names(vcs, node), node)
     fullest = _fullest_ports(queues)
     heights = [250, 60 + 17 * max(len(streams), 1), 60 + 17 * max(len(fullest), 1)]
     figure = panels(
@@ -65,7 +72,7 @@ def queue_figure(
         mine = queues[queues["pass"] == name]
         mine_steps = steps[steps["pass"] == name]
         end_ns = 0 if mine_steps.empty else int(mine_steps["t_end_ns"].max())
-        sampling = Sampling.of(mine["t_ns"], end_ns)
+        sampling = Sampling.of(mine["t_ns"], end_ns, columns)
         for port_rows in _port_traces(mine, node, contended_port, sampling, legend=col == 1):
             figure.add_trace(port_rows, row=1, col=col)
         here = mine[(mine["node"] == node) & (mine["vc"] != _ALL_VCS)]
@@ -85,7 +92,7 @@ def queue_figure(
         ]
         labels = [f"{where} port {port}" for where, port in fullest]
         figure.add_trace(_heat(sampling.grid, labels, depth), row=3, col=col)
-    mark_steps(figure, [steps[steps["pass"] == name] for name, _ in passes], rows=3)
+    mark_steps(figure, axis, [steps[steps["pass"] == name] for name, _ in passes], rows=3)
     _dress(figure, node, len(passes))
     return figure
 
@@ -96,6 +103,15 @@ def stream_names(vcs: pd.DataFrame, node: str) -> dict[int, str]:
     return {
         int(vc): str(stream) for vc, stream in zip(crossing["vc"], crossing["stream"], strict=True)
     }
+
+
+def _fullest_streams(queues: pd.DataFrame, streams: dict[int, str], node: str) -> dict[int, str]:
+    """The streams whose queue at `node` is deepest at any time, in the order given."""
+    if len(streams) <= MOST_STREAMS:
+        return streams
+    here = queues[(queues["node"] == node) & queues["vc"].isin(list(streams))]
+    deepest = set(here.groupby("vc")["cells"].max().nlargest(MOST_STREAMS).index)
+    return {vc: name for vc, name in streams.items() if vc in deepest}
 
 
 def _fullest_ports(queues: pd.DataFrame) -> list[tuple[str, int]]:

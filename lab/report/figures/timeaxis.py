@@ -1,4 +1,4 @@
-"""The steps of the send rate drawn on the time axes of a figure."""
+"""The steps of a run drawn on the time axes of a figure."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ from typing import Any
 
 import pandas as pd
 
+from lab.report.axis import StepAxis
 from lab.report.figures.base import Figure
 from lab.report.palette import MUTED
 
 _LABELS = 9
+_NAMES = 5
 
 
-def mark_steps(figure: Figure, columns: Sequence[pd.DataFrame], rows: int) -> None:
-    """Draw where each step begins in every panel, with its send rate above the top row.
+def mark_steps(figure: Figure, axis: StepAxis, columns: Sequence[pd.DataFrame], rows: int) -> None:
+    """Draw where each step begins in every panel, with what it is about above the top row.
 
     Args:
         figure: made of `rows` rows of panels, a column for each pass.
+        axis: what varies from step to step.
         columns: the steps of each column's pass.
         rows: rows of panels.
     """
@@ -27,14 +30,15 @@ def mark_steps(figure: Figure, columns: Sequence[pd.DataFrame], rows: int) -> No
         ordered = steps.sort_values("t_start_ns")
         begins = [value / 1e9 for value in ordered["t_start_ns"].astype(float)]
         ends = [value / 1e9 for value in ordered["t_end_ns"].astype(float)]
-        rates = [100 * value for value in ordered["send_rate"].astype(float)]
+        words = [axis.label(step) for step in ordered.to_dict("records")]
         for row in range(rows):
             suffix = _axis_suffix(row * len(columns) + col)
             shapes += [_line(begin, suffix) for begin in begins]
-        every = max(1, -(-len(rates) // _LABELS))
+        most = _LABELS if axis.kind != "name" else _NAMES
+        every = max(1, -(-len(words) // most))
         labels += [
-            _label((begin + end) / 2, rate, _axis_suffix(col))
-            for begin, end, rate in list(zip(begins, ends, rates, strict=True))[::every]
+            _label((begin + end) / 2, word, _axis_suffix(col))
+            for begin, end, word in list(zip(begins, ends, words, strict=True))[::every]
         ]
     figure.update_layout(
         shapes=[*figure.layout.shapes, *shapes],
@@ -61,14 +65,14 @@ def _line(at_s: float, suffix: str) -> dict[str, Any]:
     }
 
 
-def _label(at_s: float, rate: float, suffix: str) -> dict[str, Any]:
+def _label(at_s: float, word: str, suffix: str) -> dict[str, Any]:
     return {
         "xref": f"x{suffix}",
         "yref": f"y{suffix} domain",
         "x": at_s,
         "y": 1.0,
         "yanchor": "bottom",
-        "text": f"{rate:g}%",
+        "text": word,
         "showarrow": False,
         "font": {"size": 10.5, "color": MUTED},
     }

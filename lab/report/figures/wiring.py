@@ -11,8 +11,9 @@ from lab.report.figures.base import Figure, Trace, plain_figure, trace
 from lab.report.palette import INK, LINK, MUTED, NODE, VERMILION, group_colours
 from lab.topology import Topology
 
-_WIDTH = 64.0
-_LAYER_NAMES = {0: "nodes", 1: "leaf switches", 2: "middle switches", 3: "core switches"}
+WIDTH = 64.0
+MOST_PATHS = 128
+LAYER_NAMES = {0: "nodes", 1: "leaf switches", 2: "middle switches", 3: "core switches"}
 
 
 def wiring_figure(topology: Topology, vcs: pd.DataFrame, contended: str = "") -> Figure:
@@ -23,7 +24,7 @@ def wiring_figure(topology: Topology, vcs: pd.DataFrame, contended: str = "") ->
         vcs: the run's table `vcs`: one row a hop, in order.
         contended: the switch to be highlighted; empty for none.
     """
-    places = _places(topology)
+    places = places_of(topology)
     top = max(topology.layer.values(), default=0)
     figure = plain_figure(230 + 150 * top)
     figure.add_trace(_links(topology, places))
@@ -37,14 +38,14 @@ def wiring_figure(topology: Topology, vcs: pd.DataFrame, contended: str = "") ->
             xref="paper",
             xanchor="right",
             y=layer,
-            text=_LAYER_NAMES.get(layer, f"layer {layer}").replace(" ", "<br>"),
+            text=LAYER_NAMES.get(layer, f"layer {layer}").replace(" ", "<br>"),
             showarrow=False,
             font={"size": 12, "color": MUTED},
             xshift=-6,
             align="right",
         )
     hidden = {"visible": False, "fixedrange": False}
-    figure.update_xaxes(range=[-1.5, _WIDTH + 0.5], **hidden)
+    figure.update_xaxes(range=[-1.5, WIDTH + 0.5], **hidden)
     figure.update_yaxes(range=[-0.35, top + 0.3], **hidden)
     figure.update_layout(
         hovermode="closest",
@@ -59,13 +60,13 @@ def _number(node: str) -> int:
     return int(digits.group()) if digits else 0
 
 
-def _places(topology: Topology) -> dict[str, tuple[float, float]]:
+def places_of(topology: Topology) -> dict[str, tuple[float, float]]:
     """Spread each layer evenly, in the order of the nodes' numbers."""
     places: dict[str, tuple[float, float]] = {}
     for layer in set(topology.layer.values()):
         nodes = sorted((n for n, at in topology.layer.items() if at == layer), key=_number)
         for index, node in enumerate(nodes):
-            places[node] = ((index + 0.5) * _WIDTH / len(nodes), float(layer))
+            places[node] = ((index + 0.5) * WIDTH / len(nodes), float(layer))
     return places
 
 
@@ -91,6 +92,7 @@ def _paths(vcs: pd.DataFrame, places: Mapping[str, tuple[float, float]]) -> list
     """One trace a stream, moved a little aside so that streams on one link stay apart."""
     streams = vcs[["vc", "stream", "group"]].drop_duplicates("vc").sort_values(["group", "stream"])
     colours = group_colours(sorted({str(group) for group in streams["group"]}))
+    streams = streams.iloc[:: max(1, -(-len(streams) // MOST_PATHS))]
     traces: list[Trace] = []
     shown: set[str] = set()
     for index, (vc, stream, group) in enumerate(
