@@ -46,6 +46,7 @@ def list_command(json_output: Json = False) -> None:
                     "source": entry.source,
                     "engines": list(entry.engines),
                     "claims": entry.claims,
+                    "real_s": round(entry.real_s, 1),
                     "path": str(entry.path),
                 }
                 for entry in entries

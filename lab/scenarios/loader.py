@@ -16,6 +16,7 @@ from lab.located_yaml import Document, allowed_text, apply_options, read, valida
 from lab.paths import PLAYBOOKS, SCENARIOS, TOPOLOGIES, shown
 from lab.scenarios.check import first_problem
 from lab.scenarios.model import Scenario
+from lab.scenarios.plan import real_s
 from lab.topology import load_topology
 
 REGISTRY_FILE = "claims.yaml"
@@ -23,13 +24,14 @@ REGISTRY_FILE = "claims.yaml"
 
 @dataclass(frozen=True)
 class ScenarioEntry:
-    """One line of ``lab list``."""
+    """One line of ``lab list``; ``real_s`` is what driving all passes of an emulation takes."""
 
     name: str
     title: str
     source: str
     engines: tuple[str, ...]
     claims: int
+    real_s: float
     path: Path
 
 
@@ -102,6 +104,7 @@ def list_scenarios(folder: Path = SCENARIOS) -> list[ScenarioEntry]:
                 source=scenario.source,
                 engines=tuple(scenario.engines),
                 claims=len(scenario.claims),
+                real_s=real_s(scenario),
                 path=path,
             )
         )
