@@ -11,6 +11,7 @@ import pandas as pd
 from lab.analysis.measuring import Measures
 from lab.analysis.observations import LINK, QUENCH, MissingDataError, Observations
 from lab.analysis.saturation import plateau, step_totals
+from lab.analysis.spreading import spread_of
 from lab.claims.judge import Measurement
 
 MEASURES = Measures()
@@ -110,19 +111,5 @@ def _sent_while_stopped(
 @MEASURES.of("fabric-off-spread")
 def off_spread(run: Observations) -> Measurement:
     """What is left of the used bandwidth, and whether other switches stopped links too."""
-    off = float(step_totals(plateau(run, LINK, None)).mean())
-    on = float(step_totals(plateau(run, QUENCH, None)).mean())
-    if on == 0:
-        raise MissingDataError("nothing was received with quench on")
-    stops = _quenches(run, LINK, "stop")[["node", "port"]].drop_duplicates()
-    links = run.links.drop_duplicates(["node", "port"])
-    stopped = stops.merge(links[["node", "port", "next"]], on=["node", "port"])
-    by_others = stopped[stopped["next"] != run.switch]
-    return Measurement(
-        "fabric-off-spread",
-        value=off / on,
-        baseline=on,
-        holds=not by_others.empty,
-        detail=f"{off:.0f} of {on:.0f} MByte/s; links were stopped by {stopped['next'].nunique()} "
-        f"switches, {by_others['next'].nunique()} of them other than {run.switch}.",
-    )
+    on, off = (float(step_totals(plateau(run, mode, None)).mean()) for mode in (QUENCH, LINK))
+    return spread_of(run, run.pairs()[0], (on, off), {run.switch}, "on the plateau")

@@ -7,7 +7,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.analysis import flow_control, general, saturation
+from lab.analysis import (
+    baseline,
+    flow_control,
+    front_to_back,
+    general,
+    multistage,
+    saturation,
+    slow_host,
+)
 from lab.analysis.fidelity import Certificate, CheckResult, certify
 from lab.analysis.observations import LINK, QUENCH, MissingDataError, Observations
 from lab.analysis.saturation import hot_port_total, plateau, plateau_mean, step_totals
@@ -21,7 +29,14 @@ from lab.results.tables import read_tables
 from lab.scenarios.model import Engine
 
 FIDELITY = "fidelity.json"
-MEASURES = general.MEASURES.merged(saturation.MEASURES, flow_control.MEASURES)
+MEASURES = general.MEASURES.merged(
+    saturation.MEASURES,
+    flow_control.MEASURES,
+    baseline.MEASURES,
+    front_to_back.MEASURES,
+    slow_host.MEASURES,
+    multistage.MEASURES,
+)
 
 
 def observe(run_dir: Path, manifest: Manifest | None = None) -> Observations:
