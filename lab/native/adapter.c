@@ -15,6 +15,7 @@ _Static_assert(offsetof(unet_header, free_tail) == 0x1c0, "layout");
 _Static_assert(offsetof(unet_header, send_wake_at) == 0x200, "layout");
 _Static_assert(offsetof(unet_header, sent_msgs) == 0x240, "layout");
 _Static_assert(sizeof(unet_descriptor) == 128, "layout");
+_Static_assert(offsetof(unet_descriptor, place) == 40, "layout");
 
 #define ACQUIRE(field) __atomic_load_n(&(field), __ATOMIC_ACQUIRE)
 #define RELEASE(field, value) __atomic_store_n(&(field), value, __ATOMIC_RELEASE)
@@ -121,33 +122,57 @@ static int known_channel(const unet_ni *ni, uint32_t id) {
     return 0;
 }
 
-/* Where the message of a descriptor lies, or 0 when it is not inside the segment's buffers. */
-static const uint8_t *payload(const unet_ni *ni, const unet_descriptor *d, uint32_t length,
-                              uint32_t offset, uint32_t flags) {
-    if (flags & UNET_INLINE) return length <= UNET_INLINE_BYTES ? d->data : 0;
-    if (length > UNET_MAX_MESSAGE_BYTES || offset < ni->buffers_offset) return 0;
-    if ((uint64_t)offset + length > ni->segment_bytes) return 0;
-    return ni->segment + offset;
+/* Whether a part lies inside the buffers of the segment. */
+static int inside(const unet_ni *ni, uint32_t offset, uint32_t bytes) {
+    return offset >= ni->buffers_offset && (uint64_t)offset + bytes <= ni->segment_bytes;
 }
 
-int unet_next(unet_ni *ni, uint32_t c, unet_message *m) {
+static uint32_t word(const uint32_t *at) { return __atomic_load_n(at, __ATOMIC_RELAXED); }
+
+static int gather(const unet_ni *ni, const unet_descriptor *d, unet_message *m) {
+    uint64_t total = 0;
+    m->parts = word(&d->parts);
+    if (m->parts == 0 || m->parts > UNET_MAX_PARTS) return 0;
+    for (uint32_t i = 0; i < m->parts; i++) {
+        uint32_t offset = word(&d->place[2 * i]), bytes = word(&d->place[2 * i + 1]);
+        if (bytes == 0 || !inside(ni, offset, bytes)) return 0;
+        m->part[i] = (unet_part){ni->segment + offset, bytes};
+        total += bytes;
+    }
+    return total == m->length;
+}
+
+/* Where the message of a descriptor lies; 0 when that is not the process's to say.  Every word is
+ * read once: the process may change the descriptor under our hands. */
+static int locate(const unet_ni *ni, const unet_descriptor *d, unet_message *m) {
+    uint32_t offset = word(&d->offset), flags = word(&d->flags);
+    m->length = word(&d->length);
+    if (m->length > UNET_MAX_MESSAGE_BYTES) return 0;
+    if ((flags & (UNET_INLINE | UNET_GATHER)) == UNET_GATHER) return gather(ni, d, m);
+    m->parts = 1;
+    if (flags & UNET_INLINE) {
+        m->part[0] = (unet_part){(const uint8_t *)d->place, m->length};
+        return !(flags & UNET_GATHER) && m->length <= UNET_INLINE_BYTES;
+    }
+    m->part[0] = (unet_part){ni->segment + offset, m->length};
+    return inside(ni, offset, m->length);
+}
+
+int unet_next(unet_ni *ni, uint32_t c, int64_t latest_ns, unet_message *m) {
     if (!ni->segment) return 0;
     uint32_t head = ACQUIRE(header(ni)->send_head);
     if (head - ni->send_tail > ni->send_slots) return 0; /* the process broke its own ring */
     for (uint32_t i = ni->send_tail; i != head; i++) {
         if (ni->taken[i & (ni->send_slots - 1)]) continue;
         unet_descriptor *d = send_slot(ni, i);
-        /* read once: the process may change the descriptor under our hands */
-        uint32_t channel = __atomic_load_n(&d->channel, __ATOMIC_RELAXED);
+        uint32_t channel = word(&d->channel);
         if (channel == ni->channel[c].id) {
-            uint32_t length = __atomic_load_n(&d->length, __ATOMIC_RELAXED);
-            uint32_t offset = __atomic_load_n(&d->offset, __ATOMIC_RELAXED);
-            uint32_t flags = __atomic_load_n(&d->flags, __ATOMIC_RELAXED);
-            m->data = payload(ni, d, length, offset, flags);
-            m->length = length;
+            uint64_t not_before = __atomic_load_n(&d->time_ns, __ATOMIC_RELAXED);
+            m->not_before_ns = (int64_t)not_before;
             m->seq = ni->channel[c].next_seq;
             m->slot = i;
-            if (m->data) return 1;
+            if (m->not_before_ns >= 0 && m->not_before_ns <= latest_ns && locate(ni, d, m))
+                return 1;
         } else if (known_channel(ni, channel)) {
             continue;
         }
@@ -170,43 +195,80 @@ void unet_injected(unet_ni *ni, uint32_t c, const unet_message *m, int64_t now_n
 
 /* ---- receiving ---- */
 
-static int free_buffer(unet_ni *ni, uint32_t *offset) {
+/* Take that many buffers from the free queue; none when there are too few. */
+static int take_buffers(unet_ni *ni, uint32_t count, uint32_t *offset) {
     unet_header *h = header(ni);
-    uint32_t head = ACQUIRE(h->free_head);
-    if (head == ni->free_tail || head - ni->free_tail > ni->free_slots) return 0;
+    uint32_t there = ACQUIRE(h->free_head) - ni->free_tail;
+    if (there < count || there > ni->free_slots) return 0;
     const uint32_t *ring = (const uint32_t *)(ni->segment + ni->free_offset);
-    *offset = __atomic_load_n(&ring[ni->free_tail & (ni->free_slots - 1)], __ATOMIC_RELAXED);
-    ni->free_tail++;
+    int good = 1;
+    for (uint32_t i = 0; i < count; i++) {
+        offset[i] = word(&ring[ni->free_tail++ & (ni->free_slots - 1)]);
+        good &= inside(ni, offset[i], ni->buffer_bytes);
+    }
     RELEASE(h->free_tail, ni->free_tail);
-    return *offset >= ni->buffers_offset &&
-           (uint64_t)*offset + ni->buffer_bytes <= ni->segment_bytes;
+    return good;
 }
 
-int unet_deliver(unet_ni *ni, uint32_t channel, const uint8_t *data, uint32_t length, uint32_t seq,
-                 int64_t sent_ns, int64_t now_ns) {
+typedef struct {
+    const unet_part *piece;
+    uint32_t used; /* of the piece */
+} source;
+
+static void copy(source *from, uint8_t *to, uint32_t bytes) {
+    while (bytes) {
+        uint32_t n = from->piece->bytes - from->used;
+        if (n > bytes) n = bytes;
+        memcpy(to, from->piece->at + from->used, n);
+        to += n;
+        bytes -= n;
+        from->used += n;
+        if (from->used == from->piece->bytes) *from = (source){from->piece + 1, 0};
+    }
+}
+
+/* Copy a message to where it will be read, and say in its descriptor where that is. */
+static int place(unet_ni *ni, unet_descriptor *d, source from, uint32_t length) {
+    d->offset = d->parts = 0;
+    if (length <= UNET_INLINE_BYTES) {
+        copy(&from, (uint8_t *)d->place, length);
+        d->flags = UNET_INLINE;
+        return 1;
+    }
+    uint32_t offset[UNET_MAX_PARTS];
+    uint32_t parts = (length - 1) / ni->buffer_bytes + 1;
+    if (parts > UNET_MAX_PARTS || !take_buffers(ni, parts, offset)) return 0;
+    d->offset = offset[0];
+    d->parts = parts;
+    d->flags = parts > 1 ? UNET_GATHER : 0;
+    uint32_t left = length;
+    for (uint32_t i = 0; i < parts; i++) {
+        uint32_t bytes = left < ni->buffer_bytes ? left : ni->buffer_bytes;
+        copy(&from, ni->segment + offset[i], bytes);
+        left -= bytes;
+        if (parts == 1) break;
+        d->place[2 * i] = offset[i];
+        d->place[2 * i + 1] = bytes;
+    }
+    return 1;
+}
+
+int unet_deliver(unet_ni *ni, uint32_t channel, const unet_part *piece, uint32_t length,
+                 uint32_t seq, int64_t sent_ns, int64_t now_ns) {
     if (!ni->segment) return -1;
     unet_header *h = header(ni);
     if (ni->recv_head - ACQUIRE(h->recv_tail) >= ni->recv_slots) {
         h->drop_recv_full = ++ni->drop_recv_full;
         return -1;
     }
-    uint32_t offset = 0, flags = UNET_INLINE;
     unet_descriptor *d = (unet_descriptor *)(ni->segment + ni->recv_offset) +
                          (ni->recv_head & (ni->recv_slots - 1));
-    if (length <= UNET_INLINE_BYTES) {
-        memcpy(d->data, data, length);
-    } else {
-        if (length > ni->buffer_bytes || !free_buffer(ni, &offset)) {
-            h->drop_no_buffer = ++ni->drop_no_buffer;
-            return -1;
-        }
-        memcpy(ni->segment + offset, data, length);
-        flags = 0;
+    if (!place(ni, d, (source){piece, 0}, length)) {
+        h->drop_no_buffer = ++ni->drop_no_buffer;
+        return -1;
     }
     d->channel = channel;
     d->length = length;
-    d->offset = offset;
-    d->flags = flags;
     d->sent_ns = (uint64_t)sent_ns;
     d->time_ns = (uint64_t)now_ns;
     d->seq = seq;

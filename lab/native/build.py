@@ -21,6 +21,7 @@ HEADERS = (
     "virtual.h",
     "unet.h",
     "linecard.h",
+    "crc32.h",
 )
 SOURCES = (
     "model.c",
@@ -35,6 +36,9 @@ SOURCES = (
     "observe.c",
     "lateness.c",
     "linecard.c",
+    "readout.c",
+    "sar.c",
+    "crc32.c",
 )
 
 

@@ -27,20 +27,39 @@ static void count(histogram *h, double us) {
         h->gt_10000++;
 }
 
-void lc_observe_late(lc *l, int64_t late_virtual_ns) {
-    double us = (double)late_virtual_ns * l->o.dilation / 1e3;
+static void count_excess(lateness_row *r, int64_t ns) {
+    if (ns <= 0)
+        r->excess_0++;
+    else if (ns <= 100)
+        r->excess_le_100++;
+    else if (ns <= 1000)
+        r->excess_le_1000++;
+    else if (ns <= 10000)
+        r->excess_le_10000++;
+    else
+        r->excess_gt_10000++;
+}
+
+/* A frame is handed to what comes behind its link so long, virtual, after it was due there. */
+void lc_observe_late(lc *l, int64_t late_ns) {
+    double us = late_ns > 0 ? (double)late_ns * l->o.dilation / 1e3 : 0;
     l->late.handed++;
     l->late_sum_us += us;
     if (us > l->late.late_max_us) l->late.late_max_us = (float)us;
     count(&l->late.late, us);
 }
 
-void lc_observe_crossing(lc *l, int64_t real_ns) {
+/* A switch had a frame so long, and put it out so much, virtual, after the modelled one would. */
+void lc_observe_crossing(lc *l, int64_t real_ns, int64_t excess_ns) {
     double us = (double)real_ns / 1e3;
     l->late.crossed++;
     l->cross_sum_us += us;
     if (us > l->late.cross_max_us) l->late.cross_max_us = (float)us;
     count(&l->late.cross, us);
+    count_excess(&l->late, excess_ns);
+    if (excess_ns <= 0) return;
+    l->excess_sum_ns += (double)excess_ns;
+    if (excess_ns > l->late.excess_max_ns) l->late.excess_max_ns = excess_ns;
 }
 
 static void sample_lateness(lc *l, int64_t t) {
@@ -48,11 +67,14 @@ static void sample_lateness(lc *l, int64_t t) {
     if (!now->handed && !now->crossed) return;
     now->t_ns = t;
     if (now->handed) now->late_mean_us = (float)(l->late_sum_us / now->handed);
-    if (now->crossed) now->cross_mean_us = (float)(l->cross_sum_us / now->crossed);
+    if (now->crossed) {
+        now->cross_mean_us = (float)(l->cross_sum_us / now->crossed);
+        now->excess_mean_ns = (float)(l->excess_sum_ns / now->crossed);
+    }
     lateness_row *r = series_add(&l->series[LC_LATENESS]);
     if (r) *r = *now;
     *now = (lateness_row){0};
-    l->late_sum_us = l->cross_sum_us = 0;
+    l->late_sum_us = l->cross_sum_us = l->excess_sum_ns = 0;
 }
 
 void lc_observe_sample(lc *l) {

@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "crc32.h"
 #include "linecard_in.h"
 
 #define RING_FRAMES 8192
@@ -19,8 +19,11 @@
 /* A frame that OVS has not given back for so long is not waited for any more. */
 #define GIVE_UP_NS 200000000
 #define SERIES_ROWS (16ll << 20)
+/* What is due within so many batches is slept for; a doorbell may ring before what is later. */
+#define NEAR_QUANTA 4
+#define LONGEST_REST_MS 1000
 
-static int64_t to_virtual(const lc *l, int64_t mono_ns) {
+int64_t lc_virtual_ns(const lc *l, int64_t mono_ns) {
     return (int64_t)floor((double)(mono_ns - l->epoch_ns) / l->o.dilation);
 }
 
@@ -30,14 +33,23 @@ static int64_t to_real(const lc *l, int64_t virtual_ns) {
 
 /* ---- construction ---- */
 
-lc *lc_new(const fab_params *params, const lc_options *o) {
+static void set_inputs(lc *l, const lc_inputs *in) {
+    const ni_costs *c = &in->costs;
+    l->in = *in;
+    l->processors = c->send_single_ns || c->receive_single_ns || c->send_ns || c->receive_ns ||
+                    c->send_cell_ns || c->receive_cell_ns;
+}
+
+lc *lc_new(const fab_params *params, const lc_options *o, const lc_inputs *in) {
     static const int32_t ROW[LC_SERIES] = {sizeof(queue_row), sizeof(event_row), sizeof(link_row),
                                            sizeof(lateness_row)};
     lc *l = calloc(1, sizeof *l);
     if (!l) return 0;
+    crc32_prepare();
     l->o = *o;
+    set_inputs(l, in);
     l->epoll = -1;
-    l->slot_bytes = (PAYLOAD_AT + o->max_message_bytes + 63) & ~63u;
+    l->slot_bytes = (PAYLOAD_AT + o->max_frame_bytes + 63) & ~63u;
     l->f = fab_new(params, o->max_nodes, o->max_ports, o->max_vcs, o->max_queues, o->max_frames);
     l->port = calloc(o->max_ports, sizeof *l->port);
     l->vc = calloc(o->max_vcs, sizeof *l->vc);
@@ -45,6 +57,7 @@ lc *lc_new(const fab_params *params, const lc_options *o) {
     l->label = calloc(o->max_queues, sizeof *l->label);
     l->node_in = calloc(o->max_nodes, sizeof *l->node_in);
     l->node_out = calloc(o->max_nodes, sizeof *l->node_out);
+    l->processor_free_ns = calloc(o->max_nodes, sizeof *l->processor_free_ns);
     l->bytes = malloc((size_t)l->slot_bytes * o->max_frames);
     l->size = calloc(o->max_frames, sizeof *l->size);
     l->endpoint = calloc(o->max_endpoints, sizeof *l->endpoint);
@@ -72,7 +85,7 @@ void lc_free(lc *l) {
     wire_close(l->wire);
     if (l->epoll >= 0) close(l->epoll);
     void *all[] = {l->port, l->vc, l->totals, l->label, l->node_in, l->node_out, l->port_of_ifindex,
-                   l->bytes, l->size, l->endpoint, l->touched, l->sampled, l->events.at};
+                   l->processor_free_ns, l->bytes, l->size, l->piece, l->endpoint, l->touched, l->sampled, l->events.at};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
     free(l);
 }
@@ -120,7 +133,7 @@ uint32_t lc_add_vc(lc *l, const uint32_t *port, const uint32_t *label, uint32_t 
     uint32_t vc = fab_add_vc(l->f, port, hops);
     if (vc == FAB_NONE) return vc;
     uint32_t first = l->f->vc[vc].first_queue;
-    l->vc[vc] = (lc_vc){FAB_NONE, 0, FAB_NONE, 0};
+    l->vc[vc] = lc_idle_vc(&(lc_vc){.endpoint = FAB_NONE, .to_endpoint = FAB_NONE});
     for (uint32_t h = 0; h < hops; h++) {
         l->label[first + h] = label[h];
         if (h > 0 && set_label(&l->port[port[h]], label[h], first + h + 1) < 0) return FAB_NONE;
@@ -136,6 +149,7 @@ void lc_close_vc(lc *l, uint32_t vc) {
         uint32_t q = v->first_queue + h;
         set_label(&l->port[l->f->queue[q].port], l->label[q], 0);
     }
+    lc_forget_message(l, vc);
     fab_close_vc(l->f, vc);
 }
 
@@ -197,27 +211,53 @@ static int64_t wake_endpoints(lc *l, int64_t real_ns) {
 
 /* ---- the loop ---- */
 
+/* A transmission ends: the adapter that it made room in looks at its send queue. */
+static void transmitted(lc *l, uint32_t port) {
+    uint32_t queue = l->f->port[port].sending, vc = FAB_NONE;
+    if (queue != FAB_CONTROL && l->f->queue[queue].hop == 0) vc = l->f->queue[queue].vc;
+    int was_full = vc != FAB_NONE && lc_window_full(l, vc);
+    fab_done(l->f, port, l->at_ns);
+    lc_settle(l);
+    if (!was_full || lc_window_full(l, vc)) return;
+    l->vc[vc].room_ns = l->at_ns;
+    /* a VC that was closed meanwhile has no endpoint any more */
+    if (l->vc[vc].endpoint != FAB_NONE) lc_feed_endpoint(l, l->vc[vc].endpoint);
+}
+
+static void handle(lc *l, const ev *e) {
+    switch (e->kind) {
+    case LC_EV_DONE:
+        transmitted(l, e->index);
+        break;
+    case LC_EV_ARRIVE:
+        lc_arrive(l, (uint32_t)e->value);
+        break;
+    case LC_EV_DELIVER:
+        lc_reach_host(l, (uint32_t)e->value, e->index);
+        break;
+    case LC_EV_SENT:
+        lc_worked_off(l, e->index);
+        break;
+    case LC_EV_RECEIVED:
+        lc_take_in(l, (uint32_t)e->value);
+        break;
+    case LC_EV_FEED:
+        lc_feed(l, e->index);
+        break;
+    case LC_EV_HOLD:
+        fab_hold_over(l->f, e->index, l->at_ns);
+        lc_settle(l);
+        break;
+    default:
+        abort();
+    }
+}
+
 static void handle_events(lc *l, int64_t until_ns) {
     while (l->events.n && l->events.at[0].t <= until_ns) {
         ev e = evq_pop(&l->events);
-        l->at_ns = e.t;
-        if (e.kind == LC_EV_DELIVER) {
-            lc_observe_late(l, l->now_ns - e.t);
-            lc_deliver(l, e.index, (uint32_t)e.value);
-            continue;
-        }
-        if (e.kind == LC_EV_HOLD) {
-            fab_hold_over(l->f, e.index, e.t);
-            lc_settle(l);
-            continue;
-        }
-        uint32_t queue = l->f->port[e.index].sending, fed = FAB_NONE;
-        if (queue != FAB_CONTROL && l->f->queue[queue].hop == 0) fed = l->f->queue[queue].vc;
-        fab_done(l->f, e.index, e.t);
-        lc_settle(l);
-        /* a VC that was closed meanwhile has no endpoint any more */
-        if (fed != FAB_NONE && l->vc[fed].endpoint != FAB_NONE)
-            lc_feed_endpoint(l, l->vc[fed].endpoint);
+        if (e.t > l->at_ns) l->at_ns = e.t;
+        handle(l, &e);
     }
     if (l->at_ns < until_ns) l->at_ns = until_ns;
 }
@@ -230,7 +270,7 @@ static void receive_all(lc *l, int64_t mono_ns, int64_t realtime_ns) {
     int64_t stamp;
     while ((data = wire_next(l->wire, &bytes, &ifindex, &stamp))) {
         l->stamp_ns = mono_ns - (realtime_ns - stamp); /* the ring's clock is the calendar's */
-        int64_t t = to_virtual(l, l->stamp_ns);
+        int64_t t = lc_virtual_ns(l, l->stamp_ns);
         if (t > l->now_ns) t = l->now_ns;
         handle_events(l, t);
         lc_receive(l, data, bytes, ifindex);
@@ -283,7 +323,7 @@ static int64_t next_batch(const lc *l, int64_t now, int64_t wake_deadline) {
 
 static int batch(lc *l, int64_t *sleep_to, int *control) {
     int64_t mono = lc_clock_ns(CLOCK_MONOTONIC), realtime = lc_clock_ns(CLOCK_REALTIME);
-    l->now_ns = to_virtual(l, mono);
+    l->now_ns = lc_virtual_ns(l, mono);
     l->stats.batches++;
     receive_all(l, mono, realtime);
     handle_events(l, l->now_ns);
@@ -291,10 +331,23 @@ static int batch(lc *l, int64_t *sleep_to, int *control) {
     if (rc < 0) return rc;
     handle_events(l, l->now_ns); /* what the doorbells set off and is due already */
     lc_flush(l);
+    if (l->starved && l->f->frames_used < l->f->max_frames / 2) lc_feed_all(l);
     int64_t deadline = wake_endpoints(l, mono);
     lc_observe_sample(l);
     *sleep_to = next_batch(l, mono, deadline);
     return 0;
+}
+
+/* Sleep until then, or, when that is far, until something happens before it. */
+static int rest(lc *l, int64_t mono_ns) {
+    int64_t left_ms = (mono_ns - lc_clock_ns(CLOCK_MONOTONIC)) / 1000000;
+    if (left_ms * 1000000 <= NEAR_QUANTA * l->o.quantum_ns) {
+        sleep_until(mono_ns);
+        return 0;
+    }
+    struct epoll_event ready; /* only to wait: the next batch looks at what is ready */
+    int ms = left_ms < LONGEST_REST_MS ? (int)left_ms : LONGEST_REST_MS;
+    return epoll_wait(l->epoll, &ready, 1, ms) < 0 && errno != EINTR ? -errno : 0;
 }
 
 int lc_run(lc *l, int control_fd) {
@@ -307,7 +360,8 @@ int lc_run(lc *l, int control_fd) {
         if (rc < 0) return rc;
         if (control) return 0;
         if (sleep_to) {
-            sleep_until(sleep_to);
+            rc = rest(l, sleep_to);
+            if (rc < 0) return rc;
             continue;
         }
         struct epoll_event ready; /* only to wait: the next batch looks at what is ready */
@@ -330,7 +384,7 @@ int lc_open(lc *l) {
 
 /* Between two turns of the loop time has passed: nothing new may begin in the past. */
 static void catch_up(lc *l) {
-    l->now_ns = to_virtual(l, lc_clock_ns(CLOCK_MONOTONIC));
+    l->now_ns = lc_virtual_ns(l, lc_clock_ns(CLOCK_MONOTONIC));
     handle_events(l, l->now_ns);
 }
 
@@ -368,44 +422,34 @@ void lc_hold(lc *l) {
     for (uint32_t e = 0; e < l->endpoints; e++) announce(l, &l->endpoint[e]);
 }
 
-void lc_pass(lc *l, int32_t flow_control, int64_t epoch_ns, int64_t sample_ns) {
-    lc_flush(l);
-    l->events.n = 0;
-    fab_clear(l->f, flow_control);
+static void forget_totals(lc *l) {
     l->stats = (lc_stats){0};
     memset(l->node_in, 0, l->o.max_nodes * sizeof *l->node_in);
     memset(l->node_out, 0, l->o.max_nodes * sizeof *l->node_out);
     memset(l->sampled, 0, l->o.max_ports * sizeof *l->sampled);
-    memset(l->totals, 0, l->o.max_vcs * sizeof *l->totals);
     for (int i = 0; i < LC_SERIES; i++) l->series[i].rows = l->series[i].lost = 0;
     l->late = (lateness_row){0};
-    l->late_sum_us = l->cross_sum_us = 0;
+    l->late_sum_us = l->cross_sum_us = l->excess_sum_ns = 0;
+}
+
+void lc_pass(lc *l, const fab_params *params, const lc_inputs *inputs, int64_t epoch_ns,
+             int64_t sample_ns) {
+    lc_flush(l);
+    l->events.n = 0;
+    l->f->params = *params;
+    fab_clear(l->f, params->flow_control);
+    set_inputs(l, inputs);
+    forget_totals(l);
+    for (uint32_t v = 0; v < l->f->vcs; v++) l->vc[v] = lc_idle_vc(&l->vc[v]);
+    l->held = 0;
+    l->drawn = 0;
     l->epoch_ns = epoch_ns;
-    l->now_ns = l->at_ns = to_virtual(l, lc_clock_ns(CLOCK_MONOTONIC));
+    l->now_ns = l->at_ns = lc_virtual_ns(l, lc_clock_ns(CLOCK_MONOTONIC));
+    for (uint32_t n = 0; n < l->o.max_nodes; n++) l->processor_free_ns[n] = l->at_ns;
     l->sample_ns = sample_ns;
     l->next_sample_ns = 0;
     l->pass_number++;
     l->announced = 1;
     for (uint32_t e = 0; e < l->endpoints; e++) announce(l, &l->endpoint[e]);
-}
-
-/* ---- reading out ---- */
-
-void lc_get_stats(lc *l, lc_stats *out) {
-    struct rusage u;
-    getrusage(RUSAGE_SELF, &u);
-    *out = l->stats;
-    out->now_ns = to_virtual(l, lc_clock_ns(CLOCK_MONOTONIC));
-    out->rx_drops = l->wire ? wire_drops(l->wire) : 0;
-    out->events_waiting = l->events.n;
-    for (uint32_t i = 0; i < l->f->ports; i++) out->queued_cells += l->f->port[i].queued_cells;
-    out->cpu_s = (double)u.ru_utime.tv_sec + (double)u.ru_utime.tv_usec / 1e6 +
-                 (double)u.ru_stime.tv_sec + (double)u.ru_stime.tv_usec / 1e6;
-}
-
-const lc_vc_totals *lc_totals(const lc *l) { return l->totals; }
-
-void lc_node_frames(const lc *l, uint32_t node, int64_t *in, int64_t *out) {
-    *in = l->node_in[node];
-    *out = l->node_out[node];
+    lc_feed_all(l); /* nothing is held back by what has been forgotten */
 }

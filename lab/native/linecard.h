@@ -8,8 +8,13 @@
  *
  * Virtual time is (monotonic clock - epoch) / dilation.  Work is done in batches: the driver sleeps
  * until the next multiple of the quantum, or, when nothing is under way, until something happens.
- * A frame that should have been handed on at t is handed on at the first batch after t; how late
- * that was is recorded.  The next transmission still begins at t, so lateness costs no throughput.
+ * What should have happened at t is done at the first batch after t; how late that was is recorded.
+ * The next transmission still begins at t, so lateness costs no throughput.
+ *
+ * Open vSwitch and the batches need time themselves, which the modelled switch has too: a frame goes
+ * into the switch when its transmission begins, bearing the time when its first cell is due there,
+ * and enters the queue behind the switch when it is due plus the switch's latency.  Only what comes
+ * back from Open vSwitch after that is late, and by how much is recorded.
  */
 #ifndef LAB_LINECARD_H
 #define LAB_LINECARD_H
@@ -17,17 +22,29 @@
 #include <stdint.h>
 
 #include "model.h"
+#include "ni.h"
 #include "series.h"
 #include "unet.h"
 
 typedef struct {
     double dilation;
     int64_t quantum_ns;        /* real */
-    uint32_t max_message_bytes;
-    uint32_t cell_payload_bytes, trailer_bytes; /* of the adaptation layer */
-    int32_t window;            /* frames an adapter holds of one VC */
+    uint32_t max_frame_bytes;  /* payload of the largest train of cells */
     uint32_t max_nodes, max_ports, max_vcs, max_queues, max_frames, max_endpoints;
 } lc_options;
+
+/* What a pass sets beside the parameters of the model. */
+typedef struct {
+    uint32_t cell_payload_bytes, trailer_bytes; /* of the adaptation layer; both at least 8 */
+    int32_t frame_cells;       /* the most cells that move as a whole */
+    int32_t window;            /* messages an adapter holds of one VC */
+    int64_t switch_latency_ns;
+    struct {
+        double cell_loss, cell_corruption, control_loss; /* planned: part of all cells */
+        uint64_t seed;
+    } loss;
+    ni_costs costs;
+} lc_inputs;
 
 enum { LC_QUEUES = 0, LC_EVENTS, LC_LINKS, LC_LATENESS, LC_SERIES };
 
@@ -36,6 +53,8 @@ typedef struct {
     int64_t sent, delivered;       /* messages taken from and given to endpoints */
     int64_t dropped_endpoint;      /* no process, no free buffer, or receive queue full */
     int64_t overflow;              /* frames a switch's memory had no room for */
+    int64_t pdu_discarded_missing; /* messages of which a frame did not arrive, */
+    int64_t pdu_discarded_crc;     /* or a bit was changed */
     int64_t unknown;               /* frames with a label that no VC has on that link */
     int64_t malformed;
     int64_t stale;                 /* frames of an earlier pass */
@@ -44,6 +63,9 @@ typedef struct {
     int64_t into_switches, out_of_switches;
     int64_t control_sent, control_arrived;
     int64_t quenches, unquenches, stops, goes;
+    int64_t hold_expired;          /* held sources that went on without having been told */
+    int64_t late_sends, late_sends_max_ns; /* messages seen after the time they were to be sent at */
+    int64_t cells_lost_on_purpose, cells_corrupted_on_purpose, control_lost_on_purpose;
     int64_t packet_hops;           /* frames handed on by a line card */
     int64_t batches, idle_waits;
     int64_t queued_cells, events_waiting;
@@ -58,7 +80,7 @@ typedef struct {
 
 typedef struct lc lc;
 
-lc *lc_new(const fab_params *params, const lc_options *options);
+lc *lc_new(const fab_params *params, const lc_options *options, const lc_inputs *inputs);
 void lc_free(lc *l);
 fab *lc_fabric(lc *l);
 
@@ -89,7 +111,8 @@ int lc_run(lc *l, int control_fd);
 void lc_hold(lc *l);
 /* Begin a pass: virtual time 0 is at the monotonic clock's epoch_ns; totals and series start anew,
  * and what is still under way is forgotten (the pass before has counted it as not delivered). */
-void lc_pass(lc *l, int32_t flow_control, int64_t epoch_ns, int64_t sample_ns);
+void lc_pass(lc *l, const fab_params *params, const lc_inputs *inputs, int64_t epoch_ns,
+             int64_t sample_ns);
 void lc_cut(lc *l, uint32_t port, int cut);
 void lc_get_stats(lc *l, lc_stats *out);
 const lc_vc_totals *lc_totals(const lc *l); /* by VC */

@@ -39,6 +39,9 @@ typedef struct {
     int32_t crossed; /* frames that a switch put out, and how long it had them */
     float cross_mean_us, cross_max_us;
     histogram cross;
+    int64_t excess_max_ns; /* virtual time that they came after the modelled switch let them go */
+    int32_t excess_0, excess_le_100, excess_le_1000, excess_le_10000, excess_gt_10000;
+    float excess_mean_ns;
 } lateness_row;
 
 int series_init(series *s, int32_t row_bytes, int64_t capacity);

@@ -1,6 +1,7 @@
-/* What happens to frames: from send queues into the fabric, from switch to switch, into receive
- * queues; and quench cells on their way back.  See linecard.h. */
+/* What happens to frames: out of switches into the fabric, from the fabric into switches and hosts,
+ * and quench cells on their way back.  See linecard.h. */
 #include <arpa/inet.h>
+#include <math.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,8 @@
 static const uint8_t ETHERNET[14] = {2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0x47};
 #define DATA_CLASS 0
 #define CONTROL_CLASS 7
+/* A frame is put into a switch when its transmission begins, so little before it is due there. */
+#define FARTHEST_DUE_NS 1000000000
 
 static void put_label(uint8_t *at, uint32_t label, uint32_t class) {
     uint32_t entry = htonl(label << 12 | class << 9 | 1u << 8 | 64);
@@ -22,25 +25,14 @@ static uint32_t get_label(const uint8_t *at) {
     return ntohl(entry) >> 12;
 }
 
-/* Cells that a message of that length takes in the adaptation layer. */
-static int32_t cells_of(const lc *l, uint32_t length) {
-    uint32_t all = length + l->o.trailer_bytes;
-    return (int32_t)((all + l->o.cell_payload_bytes - 1) / l->o.cell_payload_bytes);
-}
-
-static void write_frame(lc *l, uint32_t frame, uint32_t label, uint32_t class, pdu p,
-                        const uint8_t *payload) {
+void lc_write_pdu(lc *l, uint32_t frame, uint32_t label, uint32_t class, pdu p) {
     uint8_t *b = lc_bytes(l, frame);
     memcpy(b, ETHERNET, sizeof ETHERNET);
-    put_label(b + 14, label, class);
+    put_label(b + 14, label, class == FAB_DATA ? DATA_CLASS : CONTROL_CLASS);
     p.magic = PDU_MAGIC;
     p.pass = l->pass_number;
     memcpy(b + PDU_AT, &p, sizeof p);
-    if (p.length) memcpy(b + PAYLOAD_AT, payload, p.length);
-    l->size[frame] = PAYLOAD_AT + p.length;
 }
-
-/* ---- endpoints to fabric ---- */
 
 void lc_touch(lc *l, uint32_t endpoint) {
     if (l->endpoint[endpoint].touched) return;
@@ -48,71 +40,41 @@ void lc_touch(lc *l, uint32_t endpoint) {
     l->touched[l->touches++] = endpoint;
 }
 
-static uint32_t channel_index(const unet_ni *ni, uint32_t id) {
-    for (uint32_t c = 0; c < ni->channels; c++)
-        if (ni->channel[c].id == id) return c;
-    return FAB_NONE;
-}
-
-static void enter(lc *l, uint32_t vc, unet_ni *ni, uint32_t c, const unet_message *m) {
-    uint32_t frame = fab_take_frame(l->f);
-    if (frame == FAB_NONE) {
-        l->stats.no_frame++; /* the message stays in its send queue */
-        return;
-    }
-    pdu p = {.kind = FAB_DATA,
-             .length = (uint16_t)m->length,
-             .seq = m->seq,
-             .sent_ns = l->at_ns};
-    write_frame(l, frame, l->label[l->f->vc[vc].first_queue], DATA_CLASS, p, m->data);
-    unet_injected(ni, c, m, l->at_ns);
-    fab_frame *fr = &l->f->frame[frame];
-    fr->vc = vc;
-    fr->hop = 0;
-    fr->cells = fr->message_cells = cells_of(l, m->length);
-    fr->last = 1;
-    l->stats.sent++;
-    fab_arrive(l->f, frame, l->at_ns); /* an adapter is bounded by its window, not by memory */
-    lc_settle(l);
-}
-
-void lc_feed(lc *l, uint32_t vc) {
-    fab_vc *v = &l->f->vc[vc];
-    lc_vc *x = &l->vc[vc];
-    if (x->endpoint == FAB_NONE || !v->open) return;
-    unet_ni *ni = &l->endpoint[x->endpoint];
-    if (!ni->segment) return;
-    uint32_t c = channel_index(ni, x->channel);
-    if (c == FAB_NONE) return;
-    fab_queue *q = &l->f->queue[v->first_queue];
-    for (;;) {
-        unet_message m;
-        if (q->messages >= l->o.window) break;
-        if (!unet_next(ni, c, &m)) break;
-        int64_t sent = l->stats.sent;
-        enter(l, vc, ni, c, &m);
-        if (l->stats.sent == sent) break;
-    }
-    lc_touch(l, x->endpoint);
-}
-
-void lc_feed_endpoint(lc *l, uint32_t endpoint) {
-    unet_ni *ni = &l->endpoint[endpoint];
-    for (int again = 0; again < 2; again++) {
-        for (uint32_t c = 0; c < ni->channels; c++) lc_feed(l, ni->channel[c].vc);
-        /* With one channel whose adapter queue is full, the next departure looks at the send queue
-         * anyway, so the process need not ring. */
-        int busy = ni->channels == 1 &&
-                   l->f->queue[l->f->vc[ni->channel[0].vc].first_queue].messages >= l->o.window;
-        if (!unet_set_idle(ni, !busy)) return;
-    }
-}
-
 /* ---- switch to line card ---- */
 
 static uint32_t queue_of(const lc *l, uint32_t port, uint32_t label) {
     const lc_port *p = &l->port[port];
     return label < p->labels ? p->vc_of_label[label] : 0;
+}
+
+/* A frame enters the queue behind the switch. */
+void lc_arrive(lc *l, uint32_t frame) {
+    if (l->f->frame[frame].kind != FAB_DATA) {
+        fab_control(l->f, frame, l->at_ns);
+    } else if (fab_arrive(l->f, frame, l->at_ns) < 0) {
+        l->stats.overflow++;
+        fab_drop_frame(l->f, frame);
+    }
+    lc_settle(l);
+}
+
+/* Whether a frame is one of ours, as we put it in. */
+static int well_formed(const lc *l, const pdu *p, uint32_t bytes) {
+    uint32_t payload = bytes - PAYLOAD_AT;
+    if (p->magic != PDU_MAGIC || p->due_ns > l->now_ns + FARTHEST_DUE_NS) return 0;
+    if (p->kind != FAB_DATA) return p->kind <= FAB_CELL_UNQUENCH && payload == 0;
+    return p->cells > 0 && p->cells <= l->in.frame_cells &&
+           payload == p->cells * l->in.cell_payload_bytes;
+}
+
+/* Into the queue now, or when the modelled switch would have let it through. */
+static void let_through(lc *l, uint32_t frame, const pdu *p) {
+    int64_t there_ns = p->due_ns + l->in.switch_latency_ns;
+    lc_observe_crossing(l, l->stamp_ns - p->handed_ns, l->at_ns - there_ns);
+    if (there_ns > l->at_ns)
+        evq_push(&l->events, there_ns, LC_EV_ARRIVE, l->f->frame[frame].vc, frame);
+    else
+        lc_arrive(l, frame);
 }
 
 void lc_receive(lc *l, const uint8_t *data, uint32_t bytes, int ifindex) {
@@ -138,11 +100,10 @@ void lc_receive(lc *l, const uint8_t *data, uint32_t bytes, int ifindex) {
         l->stats.unknown++;
         return;
     }
-    if (p.magic != PDU_MAGIC || p.kind > FAB_CELL_UNQUENCH || p.length != bytes - PAYLOAD_AT) {
+    if (!well_formed(l, &p, bytes)) {
         l->stats.malformed++;
         return;
     }
-    lc_observe_crossing(l, l->stamp_ns - p.handed_ns);
     uint32_t frame = fab_take_frame(l->f);
     if (frame == FAB_NONE) {
         l->stats.no_frame++;
@@ -155,18 +116,13 @@ void lc_receive(lc *l, const uint8_t *data, uint32_t bytes, int ifindex) {
     fr->vc = q->vc;
     fr->hop = (uint16_t)q->hop;
     fr->kind = p.kind;
-    fr->cells = fr->message_cells = p.kind == FAB_DATA ? cells_of(l, p.length) : 1;
-    fr->last = 1;
-    if (p.kind != FAB_DATA) {
-        fab_control(l->f, frame, l->at_ns);
-    } else if (fab_arrive(l->f, frame, l->at_ns) < 0) {
-        l->stats.overflow++;
-        fab_drop_frame(l->f, frame);
-    }
-    lc_settle(l);
+    fr->cells = p.kind == FAB_DATA ? p.cells : 1;
+    fr->message_cells = p.kind == FAB_DATA && p.index == 0 ? (int32_t)p.message_cells : 0;
+    fr->last = p.kind == FAB_DATA && p.last;
+    let_through(l, frame, &p);
 }
 
-/* ---- line card to switch or endpoint ---- */
+/* ---- line card to switch or host ---- */
 
 void lc_flush(lc *l) {
     l->stats.tx_refused += wire_flush(l->wire);
@@ -174,30 +130,53 @@ void lc_flush(lc *l) {
     l->outgoings = 0;
 }
 
-static void send_into(lc *l, uint32_t node, int ifindex, uint32_t frame) {
-    int64_t handed_ns = lc_clock_ns(CLOCK_MONOTONIC);
-    memcpy(lc_bytes(l, frame) + PDU_AT + offsetof(pdu, handed_ns), &handed_ns, sizeof handed_ns);
+static void send_into(lc *l, uint32_t node, int ifindex, uint32_t frame, int64_t due_ns) {
+    int64_t times[2] = {due_ns, lc_clock_ns(CLOCK_MONOTONIC)};
+    _Static_assert(offsetof(pdu, handed_ns) == offsetof(pdu, due_ns) + 8, "side by side");
+    memcpy(lc_bytes(l, frame) + PDU_AT + offsetof(pdu, due_ns), times, sizeof times);
     l->node_in[node]++;
     l->stats.into_switches++;
     l->outgoing[l->outgoings++] = frame;
     if (wire_send(l->wire, ifindex, lc_bytes(l, frame), l->size[frame])) lc_flush(l);
 }
 
-static void to_endpoint(lc *l, uint32_t frame) {
-    fab_frame *fr = &l->f->frame[frame];
-    pdu p;
-    memcpy(&p, lc_bytes(l, frame) + PDU_AT, sizeof p);
-    lc_vc *x = &l->vc[fr->vc];
-    unet_ni *ni = x->to_endpoint == FAB_NONE ? 0 : &l->endpoint[x->to_endpoint];
-    const uint8_t *payload = lc_bytes(l, frame) + PAYLOAD_AT;
-    if (ni && unet_deliver(ni, x->to_channel, payload, p.length, p.seq, p.sent_ns, l->at_ns) == 0) {
-        l->stats.delivered++;
-        l->totals[fr->vc].messages++;
-        l->totals[fr->vc].bytes += p.length;
-    } else {
-        l->stats.dropped_endpoint++;
+/* Planned loss: a decision with that chance, the same in every run with the seed and order. */
+static int happens(lc *l, double chance) {
+    if (chance <= 0) return 0;
+    return (double)(ev_mix(l->in.loss.seed ^ ++l->drawn) >> 11) * 0x1p-53 < chance;
+}
+
+/* That it happens to at least one of the cells of a frame. */
+static int befalls(lc *l, double chance, int32_t cells) {
+    return chance > 0 && happens(l, -expm1(cells * log1p(-chance)));
+}
+
+static void change_a_bit(lc *l, uint32_t frame) {
+    uint64_t where = ev_mix(l->in.loss.seed ^ ~l->drawn);
+    uint8_t *payload = lc_bytes(l, frame) + PAYLOAD_AT;
+    payload[where % (l->size[frame] - PAYLOAD_AT)] ^= (uint8_t)(1u << (where >> 61));
+}
+
+/* A frame begins to leave a port. */
+static void leave(lc *l, const fab_action *a) {
+    const fab_port *p = &l->f->port[a->port];
+    const fab_frame *fr = &l->f->frame[a->frame];
+    if (fr->kind == FAB_DATA && befalls(l, l->in.loss.cell_loss, fr->cells)) {
+        l->stats.cells_lost_on_purpose += fr->cells;
+        fab_drop_frame(l->f, a->frame);
+        return;
     }
-    if (ni) lc_touch(l, x->to_endpoint);
+    if (fr->kind == FAB_DATA && befalls(l, l->in.loss.cell_corruption, fr->cells)) {
+        l->stats.cells_corrupted_on_purpose++;
+        change_a_bit(l, a->frame);
+    }
+    if (l->f->node[p->peer].kind != FAB_SWITCH) {
+        evq_push(&l->events, a->t1, LC_EV_DELIVER, a->port, a->frame);
+        return;
+    }
+    l->stats.packet_hops++;
+    lc_observe_late(l, l->now_ns - a->t1);
+    send_into(l, p->peer, l->port[a->port].far_ifindex, a->frame, a->t1);
 }
 
 /* A quench cell has come to the adapter of the source that it is meant for. */
@@ -205,28 +184,38 @@ static void to_source(lc *l, uint32_t frame) {
     pdu p;
     memcpy(&p, lc_bytes(l, frame) + PDU_AT, sizeof p);
     uint32_t vc = l->f->vc[l->f->frame[frame].vc].reverse;
+    fab_drop_frame(l->f, frame);
     l->stats.control_arrived++;
     if (p.about_vc != vc || p.about_hop >= l->f->vc[vc].hops) {
         l->stats.malformed++; /* not about the VC whose reverse brought it: forged */
         return;
     }
-    fab_source(l->f, vc, p.about_hop, p.kind == FAB_CELL_QUENCH, l->at_ns);
-    lc_settle(l);
-    lc_feed(l, vc);
-}
-
-void lc_deliver(lc *l, uint32_t frame, uint32_t port) {
-    fab_port *p = &l->f->port[port];
-    l->stats.packet_hops++;
-    if (l->f->node[p->peer].kind == FAB_SWITCH) {
-        send_into(l, p->peer, l->port[port].far_ifindex, frame);
+    if (happens(l, l->in.loss.control_loss)) {
+        l->stats.control_lost_on_purpose++;
         return;
     }
-    if (l->f->frame[frame].kind == FAB_DATA)
-        to_endpoint(l, frame);
-    else
+    fab_source(l->f, vc, p.about_hop, p.kind == FAB_CELL_QUENCH, l->at_ns);
+    lc_settle(l);
+}
+
+void lc_reach_host(lc *l, uint32_t frame, uint32_t port) {
+    fab_frame *fr = &l->f->frame[frame];
+    l->stats.packet_hops++;
+    lc_observe_late(l, l->now_ns - l->at_ns);
+    if (fr->kind != FAB_DATA) {
         to_source(l, frame);
-    fab_drop_frame(l->f, frame);
+        return;
+    }
+    if (!l->processors) {
+        lc_take_in(l, frame);
+        return;
+    }
+    pdu p;
+    memcpy(&p, lc_bytes(l, frame) + PDU_AT, sizeof p);
+    int64_t bytes = p.last && p.index == 0 ? lc_message_bytes(l, frame, p.cells) : INT64_MAX;
+    int64_t work = ni_receive_work(&l->in.costs, bytes, fr->cells, fr->last);
+    int64_t *free_ns = &l->processor_free_ns[l->f->port[port].peer];
+    evq_push(&l->events, ni_done_ns(free_ns, l->at_ns, work), LC_EV_RECEIVED, fr->vc, frame);
 }
 
 /* ---- what the model asks for ---- */
@@ -243,13 +232,14 @@ static void signal_source(lc *l, uint32_t vc, uint32_t hop, uint8_t kind) {
     }
     fab_vc *back = &f->vc[v->reverse];
     uint32_t port = f->queue[v->first_queue + hop].port;
-    pdu p = {.kind = kind, .about_hop = (uint8_t)hop, .about_vc = vc, .sent_ns = l->at_ns};
+    pdu p = {.kind = kind, .about_hop = hop, .about_vc = vc, .sent_ns = l->at_ns};
     f->frame[frame].kind = kind;
     f->frame[frame].cells = 1;
     f->frame[frame].last = 0;
-    write_frame(l, frame, l->label[back->first_queue + back->hops - hop - 1], CONTROL_CLASS, p, 0);
+    lc_write_pdu(l, frame, l->label[back->first_queue + back->hops - hop - 1], kind, p);
+    l->size[frame] = PAYLOAD_AT;
     l->stats.control_sent++;
-    send_into(l, f->port[port].node, l->port[port].own_ifindex, frame);
+    send_into(l, f->port[port].node, l->port[port].own_ifindex, frame, l->at_ns);
 }
 
 static void carry_out(lc *l, const fab_action *a) {
@@ -258,7 +248,7 @@ static void carry_out(lc *l, const fab_action *a) {
         evq_push(&l->events, a->t1, LC_EV_DONE, a->port, 0);
         break;
     case FAB_DELIVER:
-        evq_push(&l->events, a->t1, LC_EV_DELIVER, a->frame, a->port);
+        leave(l, a);
         break;
     case FAB_QUENCH:
         l->stats.quenches++;

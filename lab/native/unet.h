@@ -18,8 +18,10 @@
 #define UNET_INJECTED 1
 #define UNET_INLINE 2
 #define UNET_REJECTED 4
+#define UNET_GATHER 8
 #define UNET_INLINE_BYTES 40
-#define UNET_MAX_MESSAGE_BYTES 8192
+#define UNET_MAX_PARTS 11
+#define UNET_MAX_MESSAGE_BYTES 65536
 #define UNET_MAX_CHANNELS 64
 #define UNET_NEVER 0xffffffff
 
@@ -49,12 +51,14 @@ typedef struct {
     uint64_t drop_no_buffer, drop_recv_full, rejected;
 } unet_header;
 
+/* From `place` on lie the data of a message that travels in its descriptor (INLINE), or offset and
+ * length of each part of one in several places (GATHER).  To be sent: time_ns is the virtual time
+ * before which the message must not be taken, 0 for none. */
 typedef struct {
     uint32_t channel, length, offset, flags;
     uint64_t sent_ns, time_ns;
-    uint32_t seq, reserved;
-    uint8_t data[40];
-    uint8_t pad[48];
+    uint32_t seq, parts;
+    uint32_t place[22];
 } unet_descriptor;
 
 typedef struct {
@@ -80,8 +84,14 @@ typedef struct {
 } unet_ni;
 
 typedef struct {
-    const uint8_t *data;
-    uint32_t length, seq, slot;
+    const uint8_t *at;
+    uint32_t bytes;
+} unet_part;
+
+typedef struct {
+    unet_part part[UNET_MAX_PARTS];
+    uint32_t parts, length, seq, slot;
+    int64_t not_before_ns;
 } unet_message;
 
 /* Map a segment of that size and layout (already sealed against shrinking); 0 on success. */
@@ -91,13 +101,15 @@ int unet_open_channel(unet_ni *ni, uint32_t id, uint32_t vc);
 void unet_close_channel(unet_ni *ni, uint32_t id);
 
 /* The next message of channel index `c` that waits in the send queue; 0 when there is none.
- * Descriptors that are not the process's to use are flagged REJECTED, counted and passed over. */
-int unet_next(unet_ni *ni, uint32_t c, unet_message *m);
+ * Descriptors that are not the process's to use, or ask for a time after `latest_ns`, are flagged
+ * REJECTED, counted and passed over. */
+int unet_next(unet_ni *ni, uint32_t c, int64_t latest_ns, unet_message *m);
 /* The message is in the network: mark its descriptor, free leading slots, count. */
 void unet_injected(unet_ni *ni, uint32_t c, const unet_message *m, int64_t now_ns);
-/* Put a message into a free buffer and the receive queue; 0, or -1 when it had to be dropped. */
-int unet_deliver(unet_ni *ni, uint32_t channel, const uint8_t *data, uint32_t length, uint32_t seq,
-                 int64_t sent_ns, int64_t now_ns);
+/* Put a message that lies in pieces into the receive queue and as many free buffers as it takes;
+ * 0, or -1 when it had to be dropped.  It gets all the buffers it needs or none. */
+int unet_deliver(unet_ni *ni, uint32_t channel, const unet_part *piece, uint32_t length,
+                 uint32_t seq, int64_t sent_ns, int64_t now_ns);
 /* Wake the process if what it waits for has come true; real_ns: monotonic clock. */
 int unet_wake_if_due(unet_ni *ni, int64_t real_ns);
 /* When that becomes true by the passing of time alone; INT64_MAX: never. */

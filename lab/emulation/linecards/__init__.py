@@ -8,4 +8,5 @@ connection or a host's U-Net service socket has something to say.
 * ``service``  the U-Net service of every host: who may attach to which endpoint
 * ``control``  the operations that the lab can ask for
 * ``record``   time series and counters to files
+* ``snapshot`` the present moment, for who watches
 """

@@ -7,7 +7,8 @@ endpoint   host, name, segment: make an endpoint, with other queue sizes than us
 vcs        vcs: open VCs with their channels
 close      ids: close VCs
 hold       tell endpoints that no pass has begun
-pass       flow_control, epoch_ns, sample_ns: begin a pass
+pass       flow_control, epoch_ns, sample_ns, name, params, costs, seed: begin a pass; without
+           params, costs or seed it has those of ``configure``, none, and that of ``configure``
 cut        node, port, cut: stop or start both directions of a link
 stats      totals so far, and who is attached
 snapshot   the fabric at this moment, for whoever watches
@@ -22,11 +23,12 @@ from selectors import BaseSelector
 from typing import Any
 
 from lab._native import lib
-from lab.emulation.linecards.network import EndpointKey, Network
+from lab.emulation.linecards.network import EndpointKey, Network, PassSetting
 from lab.emulation.linecards.record import write_record
 from lab.emulation.linecards.service import Service
 from lab.emulation.linecards.snapshot import snapshot
 from lab.errors import LabError
+from lab.fabric.adapter import AdapterCosts
 from lab.fabric.params import FabricParams
 from lab.fabric.setup import FLOW_CONTROL
 from lab.unet.segment import Geometry
@@ -40,6 +42,7 @@ class Control:
     def __init__(self, selector: BaseSelector) -> None:
         self._selector = selector
         self.network: Network | None = None
+        self._configured = FabricParams()
         self._service: Service | None = None
         self.stopping = False
         self._passes = 0
@@ -58,7 +61,7 @@ class Control:
             "vcs": self._vcs,
             "close": self._close,
             "hold": self._hold,
-            "pass": self._pass,
+            "pass": self._begin_pass,
             "cut": self._cut,
             "stats": self._stats,
             "snapshot": self._snapshot,
@@ -92,11 +95,12 @@ class Control:
         nodes: list[dict[str, Any]],
         links: list[dict[str, Any]],
         quantum_us: int = 2000,
-        **_: Any,
+        **more: Any,
     ) -> None:
         if self.network is not None:
             raise LabError("the line cards are configured already")
-        network = Network(FabricParams(**params), dilation, quantum_us)
+        self._configured = FabricParams(**params)
+        network = Network(self._configured, dilation, quantum_us, int(more.get("seed", 1)))
         network.add_nodes(nodes)
         network.add_links(links)
         error = lib.lc_open(network.cards)
@@ -127,11 +131,24 @@ class Control:
     def _hold(self) -> None:
         lib.lc_hold(self._net.cards)
 
-    def _pass(self, flow_control: str, epoch_ns: int, sample_ns: int = 0, name: str = "") -> Answer:
+    def _begin_pass(  # the words of the operation are its parameters
+        self,
+        flow_control: str,
+        epoch_ns: int,
+        sample_ns: int = 0,
+        name: str = "",
+        **setting: Any,
+    ) -> Answer:
         if flow_control not in FLOW_CONTROL:
             raise LabError(f"flow_control is one of {', '.join(FLOW_CONTROL)}, not {flow_control}")
-        mode = FLOW_CONTROL[flow_control]
-        lib.lc_pass(self._net.cards, mode, epoch_ns, sample_ns)
+        params, costs = setting.get("params"), setting.get("costs") or {}
+        chosen = PassSetting(
+            flow_control,
+            self._configured if params is None else FabricParams(**params),
+            AdapterCosts(**costs),
+            int(setting.get("seed", self._net.seed)),
+        )
+        self._net.begin_pass(chosen, epoch_ns, sample_ns)
         self._passes += 1
         self._pass_name = name
         return {"name": name}
@@ -147,13 +164,12 @@ class Control:
 
     def _stats(self) -> Answer:
         stats = self._net.stats()
-        unheard = stats["into_switches"] - stats["out_of_switches"]
-        under_way = stats["sent"] - stats["delivered"] - stats["dropped_endpoint"]
+        ended = ("delivered", "dropped_endpoint", "pdu_discarded_missing", "pdu_discarded_crc")
         return {
             **stats,
             "attached": self._unet.attached(),
-            "in_switches": unheard,
-            "in_flight": under_way - stats["overflow"],
+            "in_switches": stats["into_switches"] - stats["out_of_switches"],
+            "in_flight": stats["sent"] - sum(stats[name] for name in ended),
         }
 
     def _snapshot(self) -> Answer:

@@ -2,15 +2,19 @@
 
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lab._native import ffi, lib
 from lab.errors import LabError
+from lab.fabric.adapter import AdapterCosts
 from lab.fabric.params import FabricParams
-from lab.fabric.setup import native_params
+from lab.fabric.setup import native_params, setup_of
 
 NONE = 0xFFFFFFFF
+MAX_FRAME_BYTES = 8192
+"""Payload of the largest train of cells that fits the network's MTU."""
+AAL5_TRAILER_BYTES = 8
 LIMITS = {
     "max_nodes": 1024,
     "max_ports": 8192,
@@ -37,6 +41,16 @@ class Direction:
     native: int
 
 
+@dataclass(frozen=True)
+class PassSetting:
+    """What a pass sets."""
+
+    flow_control: str
+    params: FabricParams
+    costs: AdapterCosts
+    seed: int
+
+
 @dataclass
 class Network:
     """The fabric as built in the native part, and the names of what is in it."""
@@ -44,6 +58,7 @@ class Network:
     params: FabricParams
     dilation: float
     quantum_us: int
+    seed: int = 1
     nodes: dict[str, int] = field(default_factory=dict)
     ports: dict[tuple[str, int], int] = field(default_factory=dict)
     endpoints: dict[EndpointKey, int] = field(default_factory=dict)
@@ -56,15 +71,13 @@ class Network:
         options = {
             "dilation": self.dilation,
             "quantum_ns": self.quantum_us * 1000,
-            "max_message_bytes": lib.UNET_MAX_MESSAGE_BYTES,
-            "cell_payload_bytes": self.params.cell_payload_bytes,
-            "trailer_bytes": self.params.aal5_trailer_bytes,
-            "window": self.params.adapter_window_frames,
+            "max_frame_bytes": MAX_FRAME_BYTES,
             **LIMITS,
         }
         cards = lib.lc_new(
             ffi.new("fab_params *", native_params(self.params, "quench")),
             ffi.new("lc_options *", options),
+            ffi.new("lc_inputs *", native_inputs(self.params, AdapterCosts(), self.seed)),
         )
         if cards == ffi.NULL:
             raise LabError("not enough memory for the line cards")
@@ -90,23 +103,23 @@ class Network:
             self._add_port(link["b"], link["b_port"], link["a"], b_if, a_if)
 
     def _add_port(self, node: str, number: int, peer: str, own: int, far: int) -> None:
-        cell_ns = round(self.params.cell_bytes * 1e9 / self.params.link_bytes_per_s)
-        # an adapter, whether it sends or receives, handles so many messages a second
-        at_host = 0 in (own, far)
-        least_ns = round(1e9 / self.params.host_messages_per_s) if at_host else 0
-        # far is 0 when a host lies behind the link, and no switch delays the frame further
-        delay_ns = self.params.propagation_ns + (self.params.switch_latency_ns if far else 0)
         index = lib.lc_add_port(
             self.cards,
             self.nodes[node],
             self.nodes[peer],
-            cell_ns,
-            least_ns,
-            delay_ns,
+            *self._speed(at_host=0 in (own, far)),
             own,
             far,
         )
         self.ports[node, number] = checked(index, "ports")
+
+    def _speed(self, *, at_host: bool) -> tuple[int, int, int]:
+        """Time of a cell, least time of a message and delay of a link, ns."""
+        params = self.params
+        cell_ns = round(params.cell_bytes * 1e9 / params.link_bytes_per_s)
+        # an adapter, whether it sends or receives, handles so many messages a second
+        least_ns = round(1e9 / params.host_messages_per_s) if at_host else 0
+        return cell_ns, least_ns, params.propagation_ns
 
     def add_endpoint(self, key: EndpointKey) -> int:
         """Add an endpoint, or return the index of the one that exists."""
@@ -155,6 +168,28 @@ class Network:
         for direction in directions:
             lib.lc_close_vc(self.cards, direction.native)
 
+    # -- passes -------------------------------------------------------------------------------
+
+    def begin_pass(self, setting: PassSetting, epoch_ns: int, sample_ns: int) -> None:
+        """Forget what has been and begin anew with these parameters; VCs stay open."""
+        params = setting.params
+        inputs = native_inputs(params, setting.costs, setting.seed)
+        self.params = params
+        for index in range(self.fabric.nodes):
+            self.fabric.node[index].buffer_cells = params.buffer_cells
+        for index in range(self.fabric.ports):
+            port = self.fabric.port[index]
+            kinds = (self.fabric.node[port.node].kind, self.fabric.node[port.peer].kind)
+            speed = self._speed(at_host=lib.FAB_HOST in kinds)
+            port.cell_ns, port.min_service_ns, port.propagation_ns = speed
+        lib.lc_pass(
+            self.cards,
+            ffi.new("fab_params *", native_params(params, setting.flow_control)),
+            ffi.new("lc_inputs *", inputs),
+            epoch_ns,
+            sample_ns,
+        )
+
     # -- reading out --------------------------------------------------------------------------
 
     def stats(self) -> dict[str, int | float]:
@@ -166,6 +201,31 @@ class Network:
     def endpoint_native(self, key: EndpointKey) -> Any:
         """Return the native adapter side of an endpoint."""
         return lib.lc_endpoint(self.cards, self.endpoints[key])
+
+
+def native_inputs(params: FabricParams, costs: AdapterCosts, seed: int) -> dict[str, Any]:
+    """Return what the line cards take beside the model's parameters.
+
+    LabError for parameters that only the simulator can have.
+    """
+    widest = MAX_FRAME_BYTES // params.cell_payload_bytes
+    for wrong, why in (
+        (params.frame_cells > widest, f"frame_cells up to {widest}"),
+        (params.aal5_trailer_bytes < AAL5_TRAILER_BYTES, "aal5_trailer_bytes of 8"),
+        (params.cell_payload_bytes < AAL5_TRAILER_BYTES, "cell_payload_bytes of at least 8"),
+    ):
+        if wrong:
+            raise LabError(f"the emulation needs {why}", remedy="use the engine simulation")
+    setup = setup_of(params, costs, loss_seed=seed)
+    return {
+        "cell_payload_bytes": setup.cell_payload_bytes,
+        "trailer_bytes": setup.trailer_bytes,
+        "frame_cells": setup.frame_cells,
+        "window": setup.window,
+        "switch_latency_ns": setup.switch_latency_ns,
+        "loss": asdict(setup.loss),
+        "costs": asdict(setup.costs),
+    }
 
 
 def checked(index: int, what: str) -> int:

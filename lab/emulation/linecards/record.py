@@ -17,6 +17,9 @@ from lab.emulation.linecards.service import Service
 BOUNDS = ("le_500", "le_1000", "le_2000", "le_5000", "le_10000", "gt_10000")
 """Bounds of the histograms of lateness and crossing time, real microseconds."""
 
+EXCESS_BOUNDS = ("0", "le_100", "le_1000", "le_10000", "gt_10000")
+"""Bounds of the histogram of the time after the modelled switch let a frame go, virtual ns."""
+
 ROWS = {
     "queues": np.dtype(
         [("t_ns", "i8"), ("port", "i4"), ("vc", "i4"), ("cells", "i4"), ("frames", "i4")]
@@ -46,6 +49,9 @@ ROWS = {
             ("cross_mean_us", "f4"),
             ("cross_max_us", "f4"),
             *((f"cross_{bound}", "i4") for bound in BOUNDS),
+            ("exc_max_ns", "i8"),
+            *((f"exc_{bound}", "i4") for bound in EXCESS_BOUNDS),
+            ("exc_mean_ns", "f4"),
         ]
     ),
 }
