@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from lab.analysis.observations import Observations
 from lab.report.axis import StepAxis, step_axis
 from lab.report.measures import Rates
 from lab.report.rundata import RunData
@@ -64,6 +65,14 @@ def model(run: RunData) -> Scenario | None:
         return Scenario.model_validate(scenario(run))
     except ValidationError:
         return None
+
+
+def observations(run: RunData) -> Observations | None:
+    """The run as the analysis sees it; None when its scenario is not known."""
+    asked = model(run)
+    if asked is None:
+        return None
+    return Observations(asked, run.tables, engine="simulation" if simulated(run) else "emulation")
 
 
 def rates(run: RunData) -> Rates:

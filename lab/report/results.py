@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 
 import pandas as pd
 
 from lab.analysis.throughput import port_throughput
 from lab.report import html, info, tables
-from lab.report.axis import StepAxis
 from lab.report.blocks import figure, gap, heading, lacking
 from lab.report.figures import baseline, front_to_back, multistage, unet
 from lab.report.figures.generic import (
@@ -28,16 +25,13 @@ from lab.report.figures.generic import (
 )
 from lab.report.figures.slow_host import slow_host_figure
 from lab.report.figures.throughput import load_figure, port_figure, stream_figure
+from lab.report.measured import Measured
 from lab.report.measures import (
-    active,
-    by_group,
     control_rates,
     input_load,
-    latencies,
     matching,
     measured_steps,
     percentiles,
-    stream_throughput,
 )
 from lab.report.rundata import RunData
 
@@ -51,69 +45,6 @@ _LOSS_COUNTERS = (
     "late_sends",
     "overflow_cells",
 )
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What the figures of a run are drawn from, computed once."""
-
-    run: RunData
-
-    @cached_property
-    def streams(self) -> pd.DataFrame:
-        """Throughput of each stream in each step."""
-        run = self.run
-        return stream_throughput(run.table("flows"), run.table("steps"), run.table("vcs"))
-
-    @cached_property
-    def groups(self) -> pd.DataFrame:
-        """The same by group, streams that should be silent left out."""
-        return by_group(active(self.streams, info.rates(self.run)))
-
-    @cached_property
-    def latencies(self) -> pd.DataFrame:
-        """Windows with latencies, with size, name and value of their step."""
-        return latencies(self.run.table("windows")).merge(self._steps, on=["pass", "step"])
-
-    @property
-    def _steps(self) -> pd.DataFrame:
-        return self.run.table("steps")[["pass", "step", "name", "value", "message_bytes"]]
-
-    @cached_property
-    def switches(self) -> pd.Series:
-        """Number of switches on the path of each stream."""
-        vcs = self.run.table("vcs")
-        inside = vcs[(vcs["node"] != vcs["src"]) & (vcs["node"] != vcs["dst"])]
-        return inside.groupby("stream")["node"].size()
-
-    @cached_property
-    def axis(self) -> StepAxis:
-        """What varies from step to step."""
-        return info.axis(self.run)
-
-    @cached_property
-    def sets(self) -> list[info.PassSet]:
-        """The passes, on beside off."""
-        return info.pass_sets(self.run)
-
-    @cached_property
-    def claims(self) -> set[str]:
-        """The claims that the run tests."""
-        return info.claims(self.run)
-
-    def paced(self, table: pd.DataFrame) -> pd.DataFrame:
-        """The rows of streams that were told to send more slowly than they could."""
-        return self._by_rate(table, lambda rate: 0 < rate < 1)
-
-    def greedy(self, table: pd.DataFrame) -> pd.DataFrame:
-        """The rows of streams that sent as fast as they could."""
-        return self._by_rate(table, lambda rate: rate >= 1)
-
-    def _by_rate(self, table: pd.DataFrame, wanted: Callable[[float], bool]) -> pd.DataFrame:
-        rates = info.rates(self.run)
-        pairs = zip(table["stream"].astype(str), table["step"].astype(int), strict=True)
-        kept = [wanted(rates.get(pair, 1.0)) for pair in pairs]
-        return table[pd.Series(kept, index=table.index, dtype=bool)]
 
 
 def results(run: RunData) -> str:

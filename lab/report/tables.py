@@ -315,13 +315,15 @@ def evenness_table(rows: pd.DataFrame) -> str:
 
 
 def trees_table(rows: Sequence[Sequence[str]]) -> str:
-    """The largest tree of each step and pass, with its victims."""
-    headings = ("step", "pass", "root", "cells", "links stopped", "switches deep", "victims")
-    body = [
-        tuple(Cell(text, style="num" if 3 <= index <= 5 else "") for index, text in enumerate(row))
-        for row in rows
-    ]
-    return table("Saturation trees while each step was measured", headings, body)
+    """What was congested in each step and pass, and whom it held up."""
+    headings = (
+        "step", "pass", "congested ports (part of the time)", "roots", "links stopped, at most",
+        "switches deep", "victims",
+    )  # fmt: skip
+    looks = ("", "", "long", "long", "num", "num", "long")
+    body = [tuple(Cell(text, style=look) for text, look in zip(row, looks, strict=True))
+            for row in rows]  # fmt: skip
+    return table("Congestion while each step was measured", headings, body)
 
 
 def _plain_or_dash(value: object, form: str) -> str:

@@ -2,133 +2,141 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
+from lab.analysis.observations import MissingDataError, Observations
+from lab.analysis.tree import Saturation, sample_times, snapshots, time_congested
 from lab.errors import LabError
 from lab.report import html, info, tables
 from lab.report.blocks import figure, gap, heading, lacking
 from lab.report.figures.tree import Column, tree_figure
 from lab.report.rundata import RunData
-from lab.report.waiting import Slice, measured_parts, pass_state, routes_of, trees, whole_steps
+from lab.report.waiting import Slice, pass_state, whole_steps
+from lab.scenarios.model import Pass
+from lab.scenarios.plan import steps
 from lab.topology import Topology, load_topology
 
 FRAMES = 60
 MOST_FIGURES = 4
-_NAMED = 12
-_DEFAULT_CONGESTED_CELLS = 800.0
+_MOMENTS = 12
+_LONG_SHARE = 0.05
+_NAMED = 10
 
 
 def where_cells_wait(run: RunData) -> str:
     """Queues and stopped links on the wiring, as they come and go."""
-    queues, vcs, steps = run.table("queues"), run.table("vcs"), run.table("steps")
-    if vcs.empty or steps.empty:
-        return lacking("where cells wait", "vcs and steps")
-    if queues.empty:
+    observed = info.observations(run)
+    if observed is None or run.table("vcs").empty or run.table("steps").empty:
+        return lacking("where cells wait", "manifest, vcs and steps")
+    if run.table("queues").empty:
         return gap("No cell was seen waiting at any sample.")
     try:
-        topology = load_topology(info.told(run, "topology") or "fat_tree")
+        topology = load_topology(observed.scenario.topology)
     except LabError as error:
         return gap(f"The wiring can not be drawn: {error.message}.")
-    scenes = _Scenes(run)
+    scenes = _Scenes(observed, info.axis(run).label)
     sets = info.pass_sets(run)
-    parts = [html.paragraph(_READING)]
     shown = sets[:MOST_FIGURES]
-    for index, chosen in enumerate(shown):
-        drawn = scenes.animation(topology, chosen, FRAMES // len(shown))
-        parts.append(drawn if not index else html.folded(chosen.title, drawn))
-        if not index and chosen.title:
-            parts.insert(-1, heading(chosen.title))
+    parts = [html.paragraph(_READING)]
+    try:
+        for index, chosen in enumerate(shown):
+            drawn = scenes.animation(topology, chosen, max(FRAMES // len(shown), 1))
+            if index:
+                parts.append(html.folded(chosen.title, drawn))
+            else:
+                parts += [heading(chosen.title) if chosen.title else "", drawn]
+        rows = scenes.rows()
+    except MissingDataError as error:
+        return gap(f"Where cells wait can not be told: {error}.")
     if len(sets) > MOST_FIGURES:
         parts.append(
             gap(f"The first {MOST_FIGURES} of {len(sets)} kinds of passes are shown as animations.")
         )
-    parts.append(tables.trees_table(scenes.rows()))
-    return "".join(parts)
+    return "".join([*parts, tables.trees_table(rows)])
 
 
 class _Scenes:
     """The states of a run's passes."""
 
-    def __init__(self, run: RunData) -> None:
-        self.run = run
-        self.steps = run.table("steps")
-        axis = info.axis(run)
-        self.labels = {int(row["step"]): axis.label(row) for row in self.steps.to_dict("records")}
-        vcs = run.table("vcs")
+    def __init__(self, observed: Observations, label: Callable[[Mapping[Any, Any]], str]) -> None:
+        self.observed = observed
+        self.sample_ns = max(round(observed.scenario.timeline.sample_s * 1e9), 1)
+        vcs = observed.tables["vcs"]
         self.names = dict(zip(vcs["vc"].astype(int), vcs["stream"].astype(str), strict=True))
-        self.routes = routes_of(vcs)
-        asked = info.model(run)
-        self.congested = float(asked.fabric.vci_quench_cells) if asked else _DEFAULT_CONGESTED_CELLS
-
-    def column(self, name: str, mode: str, slices: tuple[Slice, ...]) -> Column:
-        """The state of one pass in these slices."""
-        queues, quenches = self.run.table("queues"), self.run.table("quenches")
-        own = queues[queues["pass"] == name]
-        state = pass_state(
-            own, quenches[quenches["pass"] == name], slices, self.names, _sample_ns(self.run, own)
-        )
-        flows = self.run.table("flows")
-        part = set(flows.loc[flows["pass"] == name, "stream"].astype(str))
-        routes = self.routes[self.routes["stream"].astype(str).isin(part)]
-        return Column(name, mode, state, routes, self.names)
+        self.label = label
 
     def animation(self, topology: Topology, chosen: info.PassSet, frames: int) -> str:
         """One figure, a column for each pass of the set."""
-        own = self.steps[self.steps["pass"] == chosen.passes[0][0]]
-        slices = whole_steps(own, self.labels, max(frames, 1))
-        if not slices:
+        passes = [self._pass(name) for name, _ in chosen.passes]
+        own = self.observed.rows("steps", chosen.passes[0][0])
+        labels = {int(row["step"]): self.label(row) for row in own.to_dict("records")}
+        slices = whole_steps(own, labels, frames)
+        if not slices or None in passes:
             return lacking("where cells wait", "steps")
-        columns = [self.column(name, mode, slices) for name, mode in chosen.passes]
+        columns = [self._column(one, slices) for one in passes if one]
         return figure(
-            tree_figure(topology, columns, self.congested),
-            f"A port with {self.congested:,.0f} cells or more waiting counts as congested. It "
-            "begins with the moment of the largest tree; move the slider or press Play. Point at "
-            "the middle of a marked half of a link to read its queue. The bars show the largest "
-            "tree's root by stream, and who was told to pause how often.",
+            tree_figure(topology, columns),
+            "It begins with the moment at which most links stand; move the slider or press Play. "
+            "Point at the middle of a marked half of a link to read its queue. The colours are "
+            "means over the time between two frames. The bars show the deepest root by stream, "
+            "and who was told to pause how often.",
         )
 
+    def _column(self, passing: Pass, slices: tuple[Slice, ...]) -> Column:
+        run = self.observed
+        state = pass_state(
+            run.rows("queues", passing.name),
+            run.rows("quenches", passing.name),
+            slices,
+            self.names,
+            self.sample_ns,
+        )
+        moments = snapshots(run, passing, [one.moment_ns(self.sample_ns) for one in slices])
+        return Column(passing.flow_control, state, moments, self.names)
+
+    def _pass(self, name: str) -> Pass | None:
+        return next((p for p in self.observed.scenario.passes if p.name == name), None)
+
     def rows(self) -> list[list[str]]:
-        """The largest tree of each step and pass."""
+        """What was congested in each step and pass."""
+        run = self.observed
+        timeline = steps(run.scenario)
         found: list[list[str]] = []
-        for name, mode in info.passes(self.run):
-            own = self.steps[self.steps["pass"] == name]
-            slices = measured_parts(own, self.labels)
-            if not slices:
+        for passing in run.scenario.passes:
+            if run.rows("steps", passing.name).empty or run.rows("flows", passing.name).empty:
                 continue
-            column = self.column(name, mode, slices)
-            found += [
-                self._row(column, index, one, self._step_names(own))
-                for index, one in enumerate(slices)
-            ]
+            shares = time_congested(run, passing)
+            seen = snapshots(run, passing, sample_times(run, _MOMENTS))
+            for step in timeline:
+                moments = [s for s in seen if step.t_settled_ns <= s.t_ns <= step.t_end_ns]
+                ports = shares[(shares["step"] == step.index) & (shares["share"] >= _LONG_SHARE)]
+                found.append([step.name, passing.name, *_row(ports, moments)])
         return found
 
-    def _step_names(self, steps: pd.DataFrame) -> Mapping[int, str]:
-        return dict(zip(steps["step"].astype(int), steps["name"].astype(str), strict=True))
 
-    def _row(self, column: Column, index: int, one: Slice, names: Mapping[int, str]) -> list[str]:
-        forest = trees(column.state, index, column.routes, self.congested)
-        start = [names.get(one.step, one.label), column.name]
-        if not forest:
-            return [*start, "none", "", "0", "", ""]
-        tree = forest[0]
-        more = f" (and {len(forest) - 1} more)" if len(forest) > 1 else ""
-        named = ", ".join(tree.victims[:_NAMED])
-        rest = len(tree.victims) - _NAMED
-        victims = f"{named} and {rest} more" if rest > 0 else named or "none"
-        root = f"{tree.root[0]} port {tree.root[1]}{more}"
-        depth = str(tree.depth)
-        return [*start, root, f"{tree.cells:,.0f}", str(len(tree.branches)), depth, victims]
+def _row(ports: pd.DataFrame, moments: Sequence[Saturation]) -> list[str]:
+    """Congested ports with their part of the time, stopped links, depth, victims."""
+    ordered = ports.sort_values("share", ascending=False, kind="stable").to_dict("records")
+    named = [f"{row['node']}:{row['port']} {row['share']:.0%}" for row in ordered]
+    roots = {f"{node}:{port}" for moment in moments for node, port in moment.roots}
+    stopped = max((len(moment.stopped) for moment in moments), default=0)
+    depth = max((moment.depth for moment in moments), default=0)
+    victims = sorted({name for moment in moments for name in moment.victims})
+    return [
+        _listed(named) or "none",
+        _listed(sorted(roots)) or "none",
+        str(stopped),
+        str(depth),
+        _listed(victims) or "none",
+    ]
 
 
-def _sample_ns(run: RunData, queues: pd.DataFrame) -> int:
-    """Interval of the samples: the scenario's, else the least time between two of them."""
-    asked = info.model(run)
-    if asked:
-        return max(round(asked.timeline.sample_s * 1e9), 1)
-    gaps = queues["t_ns"].drop_duplicates().sort_values().diff().dropna()
-    return max(int(gaps.min()), 1) if len(gaps) else 1
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 _READING = (
@@ -137,5 +145,6 @@ _READING = (
     "turn, and streams that do not want the root at all (victims) stand with the others. With "
     "Source Quench the cells should wait at the root and before it in the sources, nowhere else. "
     "Each half of a link belongs to the transmitter at its end: thicker and darker means more "
-    "cells waiting for it, dotted means that it was stopped for a good part of the time."
+    "cells waiting for it, dotted means that it was stopped for a good part of the time. Congested "
+    "is a port before which as much waits as gets a VCI quenched."
 )

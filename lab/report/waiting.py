@@ -1,10 +1,7 @@
-"""Where cells wait: the state of every link in slices of a pass, and the trees that grow in it.
+"""Where cells wait: what stood before every link in slices of a pass. Pure.
 
-Pure. Saturation spreads by link-level control (thesis 4.4): a port that more is sent to than it
-can carry fills its switch's memory until the switch stops the links into it, whose queues then fill
-the switches before it. So a tree's root is a port that is congested without being stopped itself;
-its branches are the stopped links that lead to it; its victims are the streams that are held up on
-a branch although they do not want the root.
+What is congested, where it began and whom it holds up is told by :mod:`lab.analysis.tree`, for
+single moments; here are the queues, stops and quenches between those moments.
 """
 
 from __future__ import annotations
@@ -34,16 +31,9 @@ class Slice:
     step: int
     label: str
 
-
-@dataclass(frozen=True)
-class Tree:
-    """One saturation tree: ``depth`` counts the switches from the root to the furthest branch."""
-
-    root: Port
-    cells: float
-    depth: int
-    branches: tuple[Port, ...]
-    victims: tuple[str, ...]
+    def moment_ns(self, sample_ns: int) -> int:
+        """The last sample that falls into the slice."""
+        return max((self.end_ns - 1) // sample_ns, 1) * sample_ns
 
 
 @dataclass(frozen=True)
@@ -63,7 +53,7 @@ class PassState:
     by_vc: Mapping[Port, Mapping[int, Floats]]
     told: Mapping[str, Floats]
 
-    def congested(self, index: int, at_least: float) -> dict[Port, float]:
+    def filled(self, index: int, at_least: float) -> dict[Port, float]:
         """Switch ports with so many cells waiting, deepest first."""
         found = {
             port: float(cells[index])
@@ -87,15 +77,6 @@ def whole_steps(steps: pd.DataFrame, labels: Mapping[int, str], frames: int) -> 
         step = int(row["step"])
         found += [Slice(int(a), int(b), step, labels[step]) for a, b in pairwise(edges)]
     return tuple(found)
-
-
-def measured_parts(steps: pd.DataFrame, labels: Mapping[int, str]) -> tuple[Slice, ...]:
-    """The measured part of each step of one pass."""
-    rows = steps.sort_values("t_start_ns").to_dict("records")
-    return tuple(
-        Slice(int(r["t_settled_ns"]), int(r["t_end_ns"]), int(r["step"]), labels[int(r["step"])])
-        for r in rows
-    )
 
 
 def pass_state(
@@ -137,62 +118,6 @@ def pass_state(
         by_vc,
         _told(quenches, slices, names),
     )
-
-
-def trees(
-    state: PassState, index: int, routes: pd.DataFrame, congested_cells: float
-) -> tuple[Tree, ...]:
-    """The trees of one slice, the one with the most branches first, then by its root's queue.
-
-    Args:
-        state: of the pass.
-        index: of the slice.
-        routes: columns stream, node, port, next: every directed link that a stream uses.
-        congested_cells: a port with that many cells waiting is congested.
-    """
-    standing = state.standing(index)
-    used = routes[["node", "port", "next"]].drop_duplicates()
-    into: dict[str, list[Port]] = {}
-    for node, port, following in used.itertuples(index=False):
-        if (str(node), int(port)) in standing:
-            into.setdefault(str(following), []).append((str(node), int(port)))
-    streams = routes.groupby(["node", "port"])["stream"].agg(frozenset).to_dict()
-    found = []
-    for root, cells in state.congested(index, congested_cells).items():
-        if root in standing:
-            continue
-        branches, depth = _branches(root, into)
-        wanting = streams.get(root, frozenset())
-        held: set[str] = set().union(*(streams.get(port, frozenset()) for port in branches))
-        victims = tuple(sorted(str(name) for name in held - wanting))
-        found.append(Tree(root, cells, depth, branches, victims))
-    return tuple(sorted(found, key=lambda tree: (-len(tree.branches), -tree.cells)))
-
-
-def routes_of(vcs: pd.DataFrame) -> pd.DataFrame:
-    """Every directed link that a stream uses: stream, vc, node, port (0 at a host), next."""
-    ordered = vcs.sort_values(["vc", "hop"])
-    following = ordered.groupby("vc")["node"].shift(-1)
-    used = ordered.assign(next=following)[following.notna()]
-    port = used["out_port"].where(used["out_port"] > 0, 0)
-    return used.assign(port=port)[["stream", "vc", "node", "port", "next"]]
-
-
-def _branches(root: Port, into: Mapping[str, Sequence[Port]]) -> tuple[tuple[Port, ...], int]:
-    """Stopped links that lead to the root's switch, level by level, and the switches in a row."""
-    seen: dict[Port, None] = {}
-    level, depth = [root[0]], 1
-    switches = {root[0]}
-    while level:
-        above = [port for switch in level for port in into.get(switch, ()) if port not in seen]
-        seen.update(dict.fromkeys(above))
-        # a host (its only port is 0) is where a tree ends
-        level = [
-            n for n in dict.fromkeys(node for node, port in above if port) if n not in switches
-        ]
-        switches.update(level)
-        depth += bool(level)
-    return tuple(seen), depth
 
 
 def _slice_of(

@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
+from lab.analysis.tree import Saturation
 from lab.report.figures.base import Figure, Trace, flow_control_name, panels, trace
+from lab.report.figures.player import player
 from lab.report.figures.wiring import WIDTH, places_of
 from lab.report.palette import BLUE, GREEN, INK, LINK, MUTED, NODE, PINK, SKY, VERMILION
-from lab.report.waiting import PassState, Port, Tree, trees
+from lab.report.waiting import PassState, Port
 from lab.topology import Topology
 
 LEVELS = ((250, SKY, 2.5), (800, BLUE, 4.5), (2000, INK, 6.5))
@@ -31,25 +31,48 @@ Place = tuple[float, float]
 
 @dataclass(frozen=True)
 class Column:
-    """One pass: its name, flow control, state, and the links that its streams use."""
+    """One pass: its flow control, what stood where in each slice, its congestion at their ends."""
 
-    name: str
     mode: str
     state: PassState
-    routes: pd.DataFrame
+    moments: Sequence[Saturation]
     names: Mapping[int, str]
 
+    def root(self, index: int) -> Port | None:
+        """The root with the deepest queue."""
+        roots = self.moments[index].roots
+        return max(roots, key=lambda port: self.waiting(port, index), default=None)
 
-def tree_figure(topology: Topology, columns: Sequence[Column], congested_cells: float) -> Figure:
+    def waiting(self, port: Port, index: int) -> float:
+        """Mean cells before a port in a slice."""
+        cells = self.state.depth.get(port)
+        return 0.0 if cells is None else float(cells[index])
+
+    def told(self, index: int) -> str:
+        """The congestion in a line."""
+        root = self.root(index)
+        if root is None:
+            return "no port is congested"
+        now = self.moments[index]
+        more = f" and {len(now.roots) - 1} more" if len(now.roots) > 1 else ""
+        stopped = (
+            f"{len(now.stopped)} links stopped, {now.depth} switches deep"
+            if now.stopped
+            else "no link stopped"
+        )
+        cells = f"{self.waiting(root, index):,.0f} cells"
+        return f"root {root[0]} port {root[1]} ({cells}){more}; {stopped}"
+
+
+def tree_figure(topology: Topology, columns: Sequence[Column]) -> Figure:
     """The animation.
 
     Args:
-        topology: the network; nodes without a layer are not drawn.
+        topology: the network.
         columns: the passes, whose slices must be the same.
-        congested_cells: a port with that many cells waiting counts as congested.
     """
     places = places_of(topology)
-    scenes = [_Scene(topology, places, column, congested_cells) for column in columns]
+    scenes = [_Scene(topology, places, column) for column in columns]
     bars = [22 + 17 * max((len(rows) for rows in group), default=1) for group in _rows(scenes)]
     heights = [360, *(max(size, 60) for size in bars)]
     figure = panels(
@@ -80,35 +103,26 @@ def tree_figure(topology: Topology, columns: Sequence[Column], congested_cells: 
         for index in range(count)
     ]
     _dress(figure, scenes)
-    _controls(figure, columns, first)
+    player(figure, [one for column in columns[:1] for one in column.state.slices], first)
     return figure
 
 
 class _Scene:
     """What one column shows."""
 
-    def __init__(
-        self,
-        topology: Topology,
-        places: Mapping[str, Place],
-        column: Column,
-        congested_cells: float,
-    ) -> None:
+    def __init__(self, topology: Topology, places: Mapping[str, Place], column: Column) -> None:
         self.topology, self.places, self.column = topology, places, column
         self.halves = _halves(topology, places)
-        self.trees: list[tuple[Tree, ...]] = [
-            trees(column.state, index, column.routes, congested_cells)
-            for index in range(len(column.state.slices))
-        ]
+        self.roots = [column.root(index) for index in range(len(column.moments))]
         self.waiting_rows = self._waiting_rows()
         self.told_rows = sorted(list(column.state.told)[:BARS], key=_natural, reverse=True)
 
     def _waiting_rows(self) -> list[int]:
         """The VCs that queue most at the roots, over all slices."""
         most: dict[int, float] = {}
-        for index, found in enumerate(self.trees):
-            if found:
-                for vc, cells in self.column.state.by_vc.get(found[0].root, {}).items():
+        for index, root in enumerate(self.roots):
+            if root:
+                for vc, cells in self.column.state.by_vc.get(root, {}).items():
                     most[vc] = most.get(vc, 0.0) + float(cells[index])
         ordered = sorted(most, key=lambda vc: -most[vc])[:BARS]
         names = self.column.names
@@ -198,7 +212,7 @@ class _Scene:
                 "line": {"width": 3, "color": VERMILION},
             },
             hovertemplate="%{text}<extra></extra>",
-            name="root: congested by what is sent to it",
+            name="root: congested, but not stopped itself",
             legendgroup="root",
         )
 
@@ -234,7 +248,7 @@ class _Scene:
         """What each moving trace shows in a slice, in the order of `moving`."""
         state = self.column.state
         bounds = [*(low for low, _, _ in LEVELS[1:]), float("inf")]
-        depth = state.congested(index, LEVELS[0][0])
+        depth = state.filled(index, LEVELS[0][0])
         parts = [
             _lines([self.halves[port] for port, cells in depth.items()
                     if low <= cells < high and port in self.halves])
@@ -243,8 +257,8 @@ class _Scene:
         standing = state.standing(index)
         parts.append(_lines([self.halves[port] for port in sorted(standing & set(self.halves))]))
         parts += [self._root_of(index), self._points(index, depth, standing), self._told(index)]
-        found = self.trees[index]
-        root = state.by_vc.get(found[0].root, {}) if found else {}
+        at = self.roots[index]
+        root = state.by_vc.get(at, {}) if at else {}
         parts.append(
             {
                 "type": "bar",
@@ -257,24 +271,27 @@ class _Scene:
         return [*parts, {"type": "bar", "x": told, "y": list(self.told_rows)}]
 
     def _root_of(self, index: int) -> dict[str, Any]:
-        found = [tree for tree in self.trees[index] if tree.root[0] in self.places]
+        found = [port for port in self.column.moments[index].roots if port[0] in self.places]
         return {
-            "x": [_rounded(self.places[tree.root[0]][0]) for tree in found[:BARS]],
-            "y": [self.places[tree.root[0]][1] for tree in found[:BARS]],
-            "text": [told_of(tree) for tree in found[:BARS]],
+            "x": [_rounded(self.places[node][0]) for node, _ in found[:BARS]] or [None],
+            "y": [self.places[node][1] for node, _ in found[:BARS]] or [None],
+            "text": [
+                f"{node} port {port}: {self.column.waiting((node, port), index):,.0f} cells"
+                for node, port in found[:BARS]
+            ],
         }
 
     def _told(self, index: int) -> dict[str, Any]:
-        """Above the wiring the largest tree, below it the victims of all."""
-        found = self.trees[index]
-        above = told_of(found[0]) if found else "no port is congested"
-        if len(found) > 1:
-            above += f"; {len(found) - 1} more"
-        held = sorted({name for tree in found for name in tree.victims})
+        """Above the wiring the congestion in a line, below it its victims."""
+        held = self.column.moments[index].victims
         more = f" and {len(held) - _NAMED} more" if len(held) > _NAMED else ""
         below = f"victims: {', '.join(held[:_NAMED])}{more}" if held else "no victims"
         top = max(y for _, y in self.places.values())
-        return {"x": [WIDTH / 2] * 2, "y": [top + 0.38, -0.3], "text": [above, below]}
+        return {
+            "x": [WIDTH / 2] * 2,
+            "y": [top + 0.38, -0.3],
+            "text": [self.column.told(index), below],
+        }
 
     def _points(
         self, index: int, depth: Mapping[Port, float], standing: set[Port]
@@ -285,8 +302,7 @@ class _Scene:
             stood = ""
             if port in standing:
                 stood = f", stopped {self.column.state.stopped[port][index]:.0%} of the time"
-            cells = self.column.state.depth.get(port)
-            waiting = 0.0 if cells is None else float(cells[index])
+            waiting = self.column.waiting(port, index)
             texts.append(f"{port[0]} port {port[1]}: {waiting:,.0f} cells{stood}")
         ends = [self.halves[port] for port in shown]
         return {
@@ -294,17 +310,6 @@ class _Scene:
             "y": [_rounded((a[1] + b[1]) / 2) for a, b in ends],
             "text": texts,
         }
-
-
-def told_of(tree: Tree) -> str:
-    """A tree in a line."""
-    victims = f"{len(tree.victims)} victims" if len(tree.victims) != 1 else "1 victim"
-    spread = (
-        f"{len(tree.branches)} links stopped, {tree.depth} switches deep, {victims}"
-        if tree.branches
-        else "no link stopped"
-    )
-    return f"{tree.root[0]} port {tree.root[1]}: {tree.cells:,.0f} cells, {spread}"
 
 
 def _halves(topology: Topology, places: Mapping[str, Place]) -> dict[Port, tuple[Place, Place]]:
@@ -341,12 +346,16 @@ def _rows(scenes: Sequence[_Scene]) -> list[list[list[Any]]]:
 
 
 def _most_telling(scenes: Sequence[_Scene]) -> int:
-    """The slice in which the largest tree stands; the animation begins there."""
-    count = len(scenes[0].trees) if scenes else 0
+    """The slice in which most links stand, or most waits; the animation begins there."""
+    count = len(scenes[0].roots) if scenes else 0
     weight = [
         max(
-            ((len(t.branches), t.cells) for scene in scenes for t in scene.trees[index]),
-            default=(0, 0.0),
+            (
+                len(scene.column.moments[index].stopped),
+                scene.column.waiting(root, index) if root else 0.0,
+            )
+            for scene in scenes
+            for root in [scene.roots[index]]
         )
         for index in range(count)
     ]
@@ -383,65 +392,12 @@ def _dress(figure: Figure, scenes: Sequence[_Scene]) -> None:
 
 def _most_waiting(scene: _Scene) -> float:
     most = 0.0
-    for index, found in enumerate(scene.trees):
-        if found:
-            queues = scene.column.state.by_vc.get(found[0].root, {})
+    for index, root in enumerate(scene.roots):
+        if root:
+            queues = scene.column.state.by_vc.get(root, {})
             most = max([most, *(float(cells[index]) for cells in queues.values())])
     return most
 
 
 def _most_told(scene: _Scene) -> float:
     return max((float(scene.column.state.told[who].max()) for who in scene.told_rows), default=0.0)
-
-
-def _controls(figure: Figure, columns: Sequence[Column], first: int) -> None:
-    slices = columns[0].state.slices if columns else ()
-    now = {"mode": "immediate", "transition": {"duration": 0}}
-    play = {"frame": {"duration": 350, "redraw": True}, "fromcurrent": True, **now}
-    jump = {"frame": {"duration": 0, "redraw": True}, **now}
-    figure.update_layout(
-        margin={"t": 166, "b": 76, "l": 90},
-        legend={"font": {"size": 12}},
-        bargap=0.25,
-        updatemenus=[
-            {
-                "type": "buttons",
-                "direction": "left",
-                "x": 0,
-                "xanchor": "left",
-                "y": 1,
-                "yanchor": "bottom",
-                "pad": {"b": 86, "r": 8},
-                "font": {"color": INK},
-                "bgcolor": NODE,
-                "bordercolor": MUTED,
-                "buttons": [
-                    {"label": "Play", "method": "animate", "args": [None, play]},
-                    {"label": "Pause", "method": "animate", "args": [[None], jump]},
-                ],
-            }
-        ],
-        sliders=[
-            {
-                "active": first,
-                "x": 0.14,
-                "len": 0.86,
-                "y": 1,
-                "yanchor": "bottom",
-                "pad": {"b": 46},
-                "currentvalue": {"prefix": "step ", "xanchor": "left"},
-                "font": {"color": INK, "size": 11},
-                "bordercolor": MUTED,
-                "bgcolor": LINK,
-                "tickcolor": MUTED,
-                "steps": [
-                    {
-                        "label": f"{one.label}, {(one.start_ns + one.end_ns) / 2e9:.3g} s",
-                        "method": "animate",
-                        "args": [[str(index)], jump],
-                    }
-                    for index, one in enumerate(slices)
-                ],
-            }
-        ],
-    )
