@@ -156,6 +156,7 @@ def _endpoints(
         ended = out.get("ended", "complete")
         counters.append(_counter(where, "ended_early", float(ended != "complete")))
         counters += [_counter(where, n, float(out[n])) for n in _ENDPOINT_COUNTERS if n in out]
+        counters += [_counter(where, name, seen) for name, seen in out.get("observed", {}).items()]
     flows = pd.concat([b for b in bins if not b.empty], ignore_index=True) if bins else None
     return (
         flows if flows is not None else empty_table("flows"),

@@ -50,6 +50,7 @@ class Endpoint:
 
     Attributes:
         name: its name at the host's U-Net service.
+        segment: the memory that it shares with the adapter.
         channels: the channels open when it was attached; the lab may open more later.
     """
 
@@ -68,7 +69,7 @@ class Endpoint:
             raise BadSegment(f"the segment of {name} was used by another process before")
         self.name = name
         self.channels = channels
-        self._segment = segment
+        self.segment = segment
         self._connection = connection
         self._fds = (doorbell, wake)
         self._attached = True
@@ -113,23 +114,23 @@ class Endpoint:
     @property
     def epoch_ns(self) -> int:
         """CLOCK_MONOTONIC (ns) of virtual time 0; 0 while no pass has started."""
-        return self._segment.epoch_ns
+        return self.segment.epoch_ns
 
     @property
     def dilation(self) -> float:
         """Real time divided by virtual time."""
-        return self._segment.dilation
+        return self.segment.dilation
 
     def virtual_now_ns(self) -> int:
         """Return the virtual time since the pass began; before any pass, since boot."""
-        return int((time.monotonic_ns() - self._segment.epoch_ns) / self._segment.dilation)
+        return int((time.monotonic_ns() - self.segment.epoch_ns) / self.segment.dilation)
 
     # Sending
 
     @property
     def max_message_bytes(self) -> int:
         """Length of the longest message."""
-        return self._segment.geometry.max_message_bytes
+        return self.segment.geometry.max_message_bytes
 
     @property
     def send_slots(self) -> int:
@@ -227,6 +228,11 @@ class Endpoint:
             fill = copy
         return self._outbox.push_many(channel, length, count, fill, now_ns=self.virtual_now_ns())
 
+    def push_raw(self, channel: int, length: int, offset: int, flags: int) -> None:
+        """Push a descriptor as it stands, without a message; for trying what is refused."""
+        self._check_attached()
+        self._outbox.push_raw(channel, length, offset, flags)
+
     def wait_for_room(self, used_at_most: int, timeout_s: float) -> bool:
         """Sleep until the send queue holds so few messages; False if it still holds more.
 
@@ -243,7 +249,7 @@ class Endpoint:
 
     def _check_sending(self, length: int) -> None:
         self._check_attached()
-        if length > self._segment.geometry.max_message_bytes:
+        if length > self.segment.geometry.max_message_bytes:
             raise MessageTooLong(
                 f"a message of {length} bytes, the longest is {self.max_message_bytes}"
             )
@@ -353,6 +359,12 @@ class Endpoint:
             self._upcalls = Upcalls(self._inbox, self._sleeper)
         return self._upcalls
 
+    def end_upcalls(self) -> None:
+        """Stop upcalls for good: messages are polled or waited for again."""
+        if self._upcalls is not None:
+            self._upcalls.stop()
+            self._upcalls = None
+
     def disable_upcalls(self) -> AbstractContextManager[object]:
         """Return a context in which no upcall runs: a critical section. Costs one lock."""
         return self._inbox.lock
@@ -370,7 +382,7 @@ class Endpoint:
 
     def counters(self) -> dict[str, int]:
         """Return the adapter's counters of this endpoint."""
-        return self._segment.counters()
+        return self.segment.counters()
 
     def detach(self, timeout_s: float = 1.0) -> bool:
         """Give the endpoint back, but keep what was received and all counters readable.
@@ -401,7 +413,7 @@ class Endpoint:
         for fd in self._fds:
             os.close(fd)
         self._inbox.closed = True
-        self._segment.close()
+        self.segment.close()
 
     def __enter__(self) -> Endpoint:
         return self

@@ -47,6 +47,11 @@ class Message:
         return self._view
 
     @property
+    def place(self) -> int | None:
+        """Offset in the segment of the first buffer; None when the descriptor held the data."""
+        return self._offsets[0] if self._offsets else None
+
+    @property
     def data(self) -> bytes:
         """A copy of the data, which outlives the message."""
         return b"".join(self.parts)

@@ -164,6 +164,13 @@ class Outbox:
                 self._hand_over(fitting)
         return fitting
 
+    def push_raw(self, channel: int, length: int, offset: int, flags: int) -> None:
+        """Push a descriptor as it stands; the queue must have room."""
+        with self._lock:
+            slot = self._ring.slot_at(self._head)
+            DESCRIPTOR.pack_into(self._memory, slot, channel, length, offset, flags, 0, 0, 0, 3)
+            self._hand_over(1)
+
     def _scatter(self, counter: int, length: int, parts: int, fill: Fill, i: int) -> None:
         """Spread a message over several buffers and note their places in its descriptor."""
         whole = bytearray(length)

@@ -34,22 +34,21 @@ from .errors import NoService, UNetError
 from .kernel_path import kernel_socket
 from .moving import run_receiver, run_sender
 from .plan import ROLES, Plan, PlanError, load_plan
+from .probing import GROUP as PROBES
+from .probing import run_probe
 from .tally import Tally
 
 KERNEL_PATIENCE_S = 10.0  # real; the kernel process starts at the same time as this one
 RUNNERS = {"send": run_sender, "receive": run_receiver, "ping": run_ping, "pong": run_pong}
 
 
-def report(tally: Tally, ended: str) -> dict[str, object]:
-    """Return what goes into the output file; the endpoint must be detached.
+TOTALS = (
+    *("messages", "bytes", "injected", "in_send_queue", "rejected", "duplicates"),
+    *("out_of_order", "corrupted", "missing", "drop_no_buffer", "drop_recv_full"),
+)
 
-    ``blocked_s`` is virtual, ``cpu_s`` real. ``messages`` are those accepted for a sender,
-    those received for all others. Latency is the time in the send queue for a sender, the
-    round trip for a ping, the time in the network for the others.
-    """
-    plan, endpoint, bins = tally.plan, tally.endpoint, tally.bins
-    sender = plan.role == "send"
-    counters = endpoint.counters()
+
+def _who(plan: Plan) -> dict[str, object]:
     return {
         "stream": plan.stream,
         "group": plan.group,
@@ -57,6 +56,29 @@ def report(tally: Tally, ended: str) -> dict[str, object]:
         "pass": plan.pass_name,
         "host": os.environ.get("LAB_HOST", ""),
         "pid": os.getpid(),
+    }
+
+
+def report(tally: Tally, ended: str) -> dict[str, object]:
+    """Return what goes into the output file; the endpoint must be detached.
+
+    ``blocked_s`` is virtual, ``cpu_s`` real. ``messages`` are those accepted for a sender,
+    those received for all others. Latency is the time in the send queue for a sender, the
+    round trip for a ping, the time in the network for the others. A probe has sent nothing by
+    its plan; what it did and saw is under ``observed``.
+    """
+    plan, endpoint, bins = tally.plan, tally.endpoint, tally.bins
+    sender = plan.role == "send"
+    if plan.group == PROBES:
+        return {**_who(plan), **dict.fromkeys(TOTALS, 0), "blocked_s": 0.0} | {
+            "ended": ended,
+            "observed": tally.observed,
+            "bins": [],
+            "windows": tally.windows.rows(),
+        }
+    counters = endpoint.counters()
+    return {
+        **_who(plan),
         "messages": endpoint.accepted if sender else bins.messages,
         "bytes": tally.sent_bytes if sender else bins.bytes,
         "injected": endpoint.injected,
@@ -94,15 +116,18 @@ def run(endpoint: Endpoint, plan: Plan, out: Path) -> str:
     gc.disable()  # nothing here makes cycles, and a collection would delay a batch
     try:
         tally.wait_for_epoch()
-        RUNNERS[plan.role](tally)
+        if plan.group == PROBES:
+            tally.observed = run_probe(tally)
+        else:
+            RUNNERS[plan.role](tally)
         ended = "stopped" if tally.stopping else "complete"
     except UNetError as error:
         ended = str(error)
     if not endpoint.detach():
         ended = "the U-Net service did not confirm the end, counts may lack the last messages"
-    if plan.role == "receive":
+    if plan.role == "receive" and plan.group != PROBES:
         tally.take_all()
-    if endpoint.rejected:
+    if endpoint.rejected and plan.group != PROBES:
         ended = f"{endpoint.rejected} messages rejected: not a channel of this endpoint"
     write_atomically(out, report(tally, ended))
     return ended

@@ -24,6 +24,7 @@ class Tally:
 
     Attributes:
         unanswered: pings whose echo never came.
+        observed: what a probe saw.
         late_wishes: messages that were to be sent at a virtual time which had passed already.
     """
 
@@ -39,6 +40,7 @@ class Tally:
         self.blocked_ns = 0
         self.unanswered = 0
         self.late_wishes = 0
+        self.observed: dict[str, float] = {}
         self.stopping = False
 
     def stop(self, *_: object) -> None:

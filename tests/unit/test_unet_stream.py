@@ -326,9 +326,14 @@ def test_ping_and_pong_reckon_in_virtual_time(
     assert all(row[0] >= 2_000_000 for row in there["bins"])
 
 
-def test_a_ping_gives_up_on_an_echo(ni: FakeNi, tmp_path: Path):
+def test_a_ping_gives_up_on_an_echo(tmp_path: Path):
     """The first message is lost on the way, so its echo never comes."""
-    ends = {"end_s": 0.025, "changes": [change(0.0, 1.0, 100)]}
+    ends = {"end_s": 0.12, "changes": [change(0.0, 1.0, 100)]}
+    with FakeNi(tmp_path / "unet.sock", {1: ("bg2.a", "bg2.b")}, dilation=10.0) as ni:
+        _lose_the_first(ni, tmp_path, ends)
+
+
+def _lose_the_first(ni: FakeNi, tmp_path: Path, ends: dict[str, Any]) -> None:
     pong = Program(ni, tmp_path, "bg2.b", plan_of("pong", **ends))
     ping = Program(ni, tmp_path, "bg2.a", plan_of("ping", **ends))
     ni.wait_attached(2)

@@ -24,6 +24,7 @@ from lab.unet.segment import (
     INJECTED,
     INLINE,
     INLINE_AT,
+    INLINE_MAX,
     NI_IDLE_AT,
     PART,
     PARTS_AT,
@@ -276,7 +277,14 @@ class FakeNi:
             served.next_at = max(served.next_at, now - 0.02) + 1 / self._messages_per_s
             now_ns = self.now_ns()
             verdict = INJECTED
-            if served.name not in self.channels.get(channel, ()):
+            shape = served.segment.geometry
+            places = [(offset, length)] if not flags & INLINE else []
+            if flags & GATHER:
+                at = ring.slot_at(counter) + PARTS_AT
+                places = list(PART.iter_unpack(served.segment.memory[at : at + parts * PART.size]))
+            inside = [shape.buffers_offset <= o and o + n <= shape.segment_bytes for o, n in places]
+            fits = length <= INLINE_MAX if flags & INLINE else length == sum(n for _, n in places)
+            if served.name not in self.channels.get(channel, ()) or not (all(inside) and fits):
                 verdict = REJECTED
                 served.count("ni_rejected")
             else:
@@ -284,8 +292,6 @@ class FakeNi:
                 start = ring.slot_at(counter) + INLINE_AT if flags & INLINE else offset
                 data = memory[start : start + length]
                 if flags & GATHER:
-                    at = ring.slot_at(counter) + PARTS_AT
-                    places = PART.iter_unpack(memory[at : at + parts * PART.size])
                     data = b"".join(memory[o : o + n] for o, n in places)
                 self._carry(served, channel, data, max(now_ns, not_before_ns))
             flags |= verdict
