@@ -15,6 +15,7 @@ from lab.analysis import (
     multistage,
     saturation,
     slow_host,
+    unet,
 )
 from lab.analysis.fidelity import Certificate, CheckResult, certify
 from lab.analysis.observations import LINK, QUENCH, MissingDataError, Observations
@@ -36,6 +37,7 @@ MEASURES = general.MEASURES.merged(
     front_to_back.MEASURES,
     slow_host.MEASURES,
     multistage.MEASURES,
+    unet.MEASURES,
 )
 
 

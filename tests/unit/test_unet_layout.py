@@ -51,7 +51,8 @@ DESCRIPTOR = {
     "sent_ns": 16,
     "time_ns": 24,
     "seq": 32,
-    "data": s.INLINE_AT,
+    "parts": 36,
+    "place": s.INLINE_AT,
 }
 
 
