@@ -43,6 +43,9 @@ def windows(run: Observations, kind: str) -> pd.DataFrame:
     if (found["messages"] == 0).any():
         silent = found[found["messages"] == 0].iloc[0]
         raise MissingDataError(f"{silent['stream']} received nothing in step {silent['name']!r}")
+    mixed = found[found["bytes"] != found["messages"] * found["message_bytes"]]
+    if not mixed.empty:
+        raise MissingDataError(f"step {mixed['name'].iloc[0]!r} has messages of the step before")
     gap_s = found["gap_sum_ns"] / found["gaps"].where(found["gaps"] > 0) / 1e9
     return found.assign(
         switches=found["stream"].map(run.switches_passed),

@@ -76,14 +76,15 @@ def max_hops(run: Observations) -> Measurement:
     passing = run.passes(LINK)[0]
     frames = _frames_sent(run, passing)
     into = run.switch_counters(passing.name, "frames_in")
+    names = [stream.name for stream in run.scenario.streams_of(passing)]
     vcs = run.tables["vcs"]
-    vcs = vcs[vcs["stream"].isin(list(frames)) & vcs["node"].isin(list(into))]
+    vcs = vcs[vcs["stream"].isin(names) & vcs["node"].isin(list(into))]
     if not sum(frames.values()) or not sum(into.values()) or vcs.empty:
         raise MissingDataError("the frames put into switches were not counted")
     users = vcs.groupby("node")["stream"].nunique()
     lengths = [sum(into.values()) / sum(frames.values())]
     for stream, own in vcs.groupby("stream"):
-        if (users[own["node"]] == 1).all() and frames[str(stream)]:
+        if (users[own["node"]] == 1).all() and frames.get(str(stream)):
             lengths.append(sum(into[node] for node in own["node"]) / frames[str(stream)])
     longest = max(lengths)
     whole = round(longest)
@@ -97,14 +98,17 @@ def max_hops(run: Observations) -> Measurement:
 
 
 def _frames_sent(run: Observations, passing: Pass) -> dict[str, float]:
-    """Frames that each stream's adapter took: messages, times the frames of their size."""
-    fabric = run.scenario.fabric_of(passing)
-    sent = run.rows("flows", passing.name)
-    sent = sent[(sent["role"] == "send") & (sent["messages"] > 0)]
-    payload = np.rint(sent["bytes"] / sent["messages"]) + fabric.aal5_trailer_bytes
-    cells = np.ceil(payload / fabric.cell_payload_bytes)
-    frames = sent["messages"] * np.ceil(cells / fabric.frame_cells)
-    return {str(k): float(v) for k, v in frames.groupby(sent["stream"]).sum().items()}
+    """Frames that the adapter of each stream's host put on its link, where it is the only sender.
+
+    Streams that share a host count as one, under the name of the first.
+    """
+    used = run.rows("links", passing.name)
+    by_port = used.groupby(["node", "port"])["frames"].sum()
+    first = run.links_in(passing).drop_duplicates("stream").drop_duplicates(["node", "port"])
+    return {
+        str(stream): float(by_port.get((node, port), 0))
+        for stream, node, port in zip(first["stream"], first["node"], first["port"], strict=True)
+    }
 
 
 @MEASURES.of("fabric-lossless")

@@ -154,26 +154,32 @@ def _loads(fabric: FabricParams, routes: _Routes, orders: list[tuple[Stream, flo
 
 
 def _max_min(asked: Loads) -> tuple[Floats, dict[str, Port]]:
-    """Fill all ports together: at each turn the scarcest port, or the least demand, is settled."""
-    uses = asked.service_s > 0
-    rates = np.zeros(len(asked.streams))
+    """Settle the scarcest port at each turn: that with the lowest level of time for a stream."""
+    rates = asked.demand.copy()
     held: dict[str, Port] = {}
     open_ = np.ones(len(asked.streams), dtype=np.bool_)
-    time_wanted = (asked.demand[:, None] * asked.service_s).max(axis=1, initial=0.0)
+    wanted = asked.demand[:, None] * asked.service_s
     while open_.any():
-        waiting = (uses & open_[:, None]).sum(axis=0)
-        left = 1 - rates @ asked.service_s
-        share = np.where(waiting > 0, left / np.maximum(waiting, 1), np.inf)
-        scarcest = int(share.argmin()) if share.size else -1
-        least = share[scarcest] if scarcest >= 0 else math.inf
-        content = open_ & (time_wanted <= least * (1 + _EPSILON))
-        if content.any():
-            rates[content] = asked.demand[content]
-            open_ &= ~content
-            continue
-        settled = np.flatnonzero(open_ & uses[:, scarcest])
+        taken = rates[~open_] @ asked.service_s[~open_]
+        levels = [_level(wanted[open_, port], 1 - taken[port]) for port in range(len(asked.ports))]
+        scarcest = int(np.argmin(levels))
+        level = levels[scarcest]
+        settled = np.flatnonzero(open_ & (wanted[:, scarcest] > level * (1 + _EPSILON)))
+        if math.isinf(level) or not settled.size:
+            break
         for row in settled:
-            rates[row] = max(least, 0.0) / asked.service_s[row, scarcest]
+            rates[row] = level / asked.service_s[row, scarcest]
             held[asked.streams[row]] = asked.ports[scarcest]
         open_[settled] = False
     return rates, held
+
+
+def _level(wanted: Floats, left: float) -> float:
+    """The most time that each may take of what is left; infinite when there is enough for all."""
+    times = np.sort(wanted[wanted > 0])
+    if times.sum() <= left * (1 + _EPSILON):
+        return math.inf
+    # Those who want least get it, as long as that is below an equal share of the rest.
+    rest = left - np.concatenate(([0.0], np.cumsum(times)[:-1]))
+    shares = rest / np.arange(len(times), 0, -1)
+    return float(max(shares[int(np.argmax(times > shares))], 0.0))

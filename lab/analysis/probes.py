@@ -208,7 +208,7 @@ def late_sends(observations: Observations, pass_name: str) -> tuple[float, str]:
 
 def model_broken(observations: Observations, pass_name: str) -> tuple[float, str]:
     """Whether the fabric model found its own books out of balance."""
-    broken = counter(observations, pass_name, LINE_CARDS, "broken")
+    broken = counter(observations, pass_name, LINE_CARDS, "rules_broken")
     return broken, "cells entered, left and held in memory, counted three ways"
 
 
