@@ -46,6 +46,9 @@ def render_scorecard(scorecard: Sequence[Mapping[str, Any]]) -> RenderableType:
     table.add_column("measured", justify="right", max_width=14, overflow="fold")
     table.add_column("unit", no_wrap=True, max_width=10)
     table.add_column("tol.", justify="right", no_wrap=True)
+    both = any(len(row.get("engines") or ()) > 1 for row in scorecard)
+    if both:
+        table.add_column("simulation", max_width=14, overflow="fold")
     for row in scorecard:
         verdict = str(row.get("verdict", "?"))
         claim = Text(str(row.get("claim", "?")))
@@ -61,8 +64,18 @@ def render_scorecard(scorecard: Sequence[Mapping[str, Any]]) -> RenderableType:
             number(row.get("measured")),
             str(row.get("unit") or ""),
             f"{100 * tolerance:g} %" if isinstance(tolerance, (int, float)) else "",
+            *([_simulated(row)] if both else []),
         )
     return table
+
+
+def _simulated(row: Mapping[str, Any]) -> Text:
+    """What the simulation says of a claim whose row speaks of the emulation."""
+    found = (row.get("engines") or {}).get("simulation")
+    if found is None or found.get("run") == row.get("run"):
+        return Text("")
+    verdict = str(found.get("verdict", "?"))
+    return Text(f"{verdict}\n{number(found.get('measured'))}", style=_STYLES.get(verdict, ""))
 
 
 def render_fidelity(fidelity: Mapping[str, Any]) -> RenderableType:

@@ -1,8 +1,10 @@
 """Scorecards: the verdicts of one run, and the newest verdict of every claim.
 
 ``results/<scenario>/<run>/scorecard.json`` is a list of verdicts. ``results/scorecard.json`` and
-``results/scorecard.md`` hold one row per claim of the registry: its verdict in the newest run
-that tested it, or ``not tested``.
+``results/scorecard.md`` hold one row per claim of the registry. A claim may be tested by several
+scenarios, each on two engines: of each scenario and engine the newest run counts, of the scenarios
+the worst verdict, and the row as a whole has the verdict of the emulation where there is one, else
+that of the simulation; or it is ``not tested``.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from lab.claims.judge import Verdict
 from lab.claims.registry import SYSTEMS, Claim, load_registry
@@ -19,10 +21,14 @@ from lab.paths import RESULTS, shown
 from lab.results.files import read_json, write_json, write_text
 from lab.results.manifest import read_manifest
 from lab.results.runs import list_runs
+from lab.scenarios.model import Engine
 
 SCORECARD = "scorecard.json"
 NOT_TESTED = "not tested"
 VERDICTS = ("reproduced", "deviates", "unknown", "reported", "input", NOT_TESTED)
+ENGINES: tuple[str, ...] = get_args(Engine)
+# The first of these that any scenario has is what an engine has to say.
+_WORST_FIRST = ("deviates", "unknown", "reproduced", "reported", "input")
 
 Row = dict[str, Any]
 
@@ -45,34 +51,42 @@ def update_scorecard(*, root: Path = RESULTS) -> list[Row]:
 
     A run without a readable manifest or scorecard (one under way, or broken off) is left out.
     """
-    newest: dict[str, Row] = {}
-    for run_dir in _by_start(root):
+    newest: dict[str, dict[tuple[str, str], Row]] = {}
+    for engine, run_dir in _by_start(root):
         try:
             rows = read_scorecard(run_dir)
         except LabError:
             continue
+        scenario = run_dir.parent.name
         for row in rows:
-            newest[str(row["claim"])] = {**row, "run": f"{run_dir.parent.name}/{run_dir.name}"}
-    rows = [_row(claim, newest.get(claim.id)) for claim in load_registry()]
+            found = {**row, "scenario": scenario, "run": f"{scenario}/{run_dir.name}"}
+            newest.setdefault(str(row["claim"]), {})[engine, scenario] = found
+    rows = [_row(claim, newest.get(claim.id, {})) for claim in load_registry()]
     root.mkdir(parents=True, exist_ok=True)
     write_json(root / SCORECARD, {"summary": count(rows), "claims": rows})
     write_text(root / "scorecard.md", markdown(rows))
     return rows
 
 
-def _by_start(root: Path) -> list[Path]:
-    """Runs below ``root``, the one that began first first."""
-    starts: list[tuple[str, Path]] = []
+def _by_start(root: Path) -> list[tuple[str, Path]]:
+    """Engine and directory of the runs below ``root``, the one that began first first."""
+    starts: list[tuple[str, str, Path]] = []
     for run_dir in list_runs(root=root):
         try:
-            starts.append((read_manifest(run_dir).start, run_dir))
+            manifest = read_manifest(run_dir)
         except LabError:
             continue
-    return [run_dir for _, run_dir in sorted(starts)]
+        starts.append((manifest.start, manifest.engine, run_dir))
+    return [(engine, run_dir) for _, engine, run_dir in sorted(starts)]
 
 
-def _row(claim: Claim, tested: Mapping[str, Any] | None) -> Row:
-    if tested is None:
+def _row(claim: Claim, tested: Mapping[tuple[str, str], Row]) -> Row:
+    engines = {
+        engine: _worst([row for (ran_on, _), row in tested.items() if ran_on == engine])
+        for engine in ENGINES
+        if any(ran_on == engine for ran_on, _ in tested)
+    }
+    if not engines:
         return {
             "claim": claim.id,
             "system": claim.system,
@@ -87,8 +101,18 @@ def _row(claim: Claim, tested: Mapping[str, Any] | None) -> Row:
             "verdict": NOT_TESTED,
             "why": "",
             "run": None,
+            "engines": {},
         }
-    return {**tested, "system": claim.system}
+    first = next(engines[engine] for engine in ENGINES if engine in engines)
+    overall = {key: value for key, value in first.items() if key != "scenarios"}
+    return {**overall, "system": claim.system, "engines": engines}
+
+
+def _worst(rows: Sequence[Row]) -> Row:
+    """The row of the scenario that did worst, with the verdicts of all."""
+    worst = min(rows, key=lambda row: _WORST_FIRST.index(str(row["verdict"])))
+    keys = ("scenario", "run", "verdict", "measured")
+    return {**worst, "scenarios": [{key: row[key] for key in keys} for row in rows]}
 
 
 def count(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
@@ -110,21 +134,24 @@ def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
         numbers = " | ".join(str(counts.get(verdict, 0)) for verdict in VERDICTS)
         lines.append(f"| {SYSTEMS[system]} | {numbers} |")
     lines += ["", "## Tested claims", ""]
-    lines += ["| claim | verdict | published | measured | why | run |", "|" + " --- |" * 6]
-    for row in rows:
-        if row["verdict"] != NOT_TESTED:
-            unit = f" {row['unit']}" if row["unit"] else ""
-            published = _number(row["expected"])
-            cells = (
-                row["claim"],
-                row["verdict"],
-                f"{published}{unit}" if published else "",
-                _number(row["measured"]),
-                row["why"],
-                row["run"],
-            )
-            lines.append("| " + " | ".join(_cell(text) for text in cells) + " |")
+    lines.append(f"| claim | published | {' | '.join(ENGINES)} | why | run |")
+    lines.append("|" + " --- |" * (len(ENGINES) + 4))
+    lines += [_line(row) for row in rows if row["verdict"] != NOT_TESTED]
     return "\n".join(lines) + "\n"
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    unit = f" {row['unit']}" if row["unit"] else ""
+    published = _number(row["expected"])
+    cells = [row["claim"], f"{published}{unit}" if published else ""]
+    for engine in ENGINES:
+        found = row["engines"].get(engine)
+        measured = _number(found["measured"]) if found else ""
+        cells.append(
+            (f"{found['verdict']}: {measured}" if measured else found["verdict"]) if found else ""
+        )
+    cells += [row["why"], row["run"]]
+    return "| " + " | ".join(_cell(text) for text in cells) + " |"
 
 
 def _number(value: object) -> str:

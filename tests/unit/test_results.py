@@ -309,8 +309,53 @@ def test_the_scorecard_has_every_claim_with_its_newest_verdict(tmp_path: Path, r
     assert saved["summary"] == count(saved["claims"])
     assert saved["summary"]["isis"] == {"not tested": 78}
     page = (tmp_path / "scorecard.md").read_text()
-    assert "| fabric-quench | unknown |" in page
+    assert "| fabric-quench |  | unknown" in page
     assert "| Isis | 0 | 0 | 0 | 0 | 0 | 78 |" in page
+
+
+def test_both_engines_and_all_scenarios_count(tmp_path: Path, run: Synthetic):
+    _judged(tmp_path, "emulation", "one", "reproduced", 1.0)
+    _judged(tmp_path, "simulation", "one", "deviates", 2.0)
+    row = _row_of(tmp_path, "fabric-fair")
+    assert (row["verdict"], row["measured"]) == ("reproduced", 1.0)
+    assert row["engines"]["simulation"]["verdict"] == "deviates"
+    # Another scenario that tests the same claim can only make it worse ...
+    _judged(tmp_path, "emulation", "two", "deviates", 3.0)
+    row = _row_of(tmp_path, "fabric-fair")
+    assert (row["verdict"], row["measured"], row["scenario"]) == ("deviates", 3.0, "two")
+    told = [(one["scenario"], one["verdict"]) for one in row["engines"]["emulation"]["scenarios"]]
+    assert told == [("one", "reproduced"), ("two", "deviates")]
+    # ... until a newer run of that scenario does better.
+    _judged(tmp_path, "emulation", "two", "reproduced", 4.0)
+    assert _row_of(tmp_path, "fabric-fair")["verdict"] == "reproduced"
+    page = (tmp_path / "scorecard.md").read_text()
+    assert "| claim | published | emulation | simulation | why | run |" in page
+    assert "| reproduced: 1 | deviates: 2 |" in page
+
+
+def test_the_simulation_speaks_where_nothing_was_emulated(tmp_path: Path):
+    _judged(tmp_path, "simulation", "one", "reproduced", 2.0)
+    row = _row_of(tmp_path, "fabric-fair")
+    assert (row["verdict"], row["measured"]) == ("reproduced", 2.0)
+    assert set(row["engines"]) == {"simulation"}
+
+
+def _row_of(root: Path, claim: str) -> dict[str, object]:
+    return next(row for row in update_scorecard(root=root) if row["claim"] == claim)
+
+
+def _judged(root: Path, engine: str, name: str, verdict: str, measured: float) -> None:
+    """A run of a scenario of that name with one row in its scorecard."""
+    made = create_run(short_scenario(), root=root / "made", engine=engine)
+    claim = next(c for c in load_registry() if c.id == "fabric-fair")
+    row = {
+        "claim": claim.id, "source": claim.source, "kind": claim.kind, "role": claim.role,
+        "expected": claim.value, "measured": measured, "unit": claim.unit, "baseline": None,
+        "tolerance": claim.tolerance, "verdict": verdict, "why": "",
+    }  # fmt: skip
+    (made.path / "scorecard.json").write_text(json.dumps([row]))
+    (root / name).mkdir(exist_ok=True)
+    made.path.rename(root / name / f"{len(list(root.rglob('manifest.json')))}-{made.name}")
 
 
 def _make_younger(run_dir: Path) -> None:
