@@ -122,8 +122,8 @@ def synthetic(scenario: Scenario | None = None) -> Synthetic:
             "links": _links(scenario, fluid, vcs),
             "lateness": _lateness(scenario),
             "machine": _machine(scenario),
-            "counters": _counters(scenario, flows),
         }
+        made["counters"] = _counters(scenario, made["links"])
         for name, frame in made.items():
             labels = {"pass": passing.name, "flow_control": passing.flow_control}
             tables[name].append(frame.assign(**labels))
@@ -390,12 +390,13 @@ def _machine(scenario: Scenario) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def _counters(scenario: Scenario, flows: pd.DataFrame) -> pd.DataFrame:
-    messages = int(flows.loc[flows["role"] == "send", "messages"].sum())
+def _counters(scenario: Scenario, links: pd.DataFrame) -> pd.DataFrame:
+    topology = load_topology(scenario.topology)
+    frames_sent = int(links.loc[links["node"].isin(topology.hosts), "frames"].sum())
     rows: list[tuple[str, str, float]] = []
-    switches = load_topology(scenario.topology).switches
+    switches = topology.switches
     for switch in switches:
-        frames = messages if switch in switches[-5:] else 0  # every message crosses five
+        frames = frames_sent if switch in switches[-5:] else 0  # every message crosses five
         rows += [(switch, "frames_in", frames), (switch, "frames_out", frames)]
         rows += [(switch, "overflow_cells", 0), (f"ovs {switch}", "rx_dropped", 0)]
         rows += [(f"ovs {switch}", name, 0) for name in ("tx_dropped", "rx_errors", "tx_errors")]
