@@ -7,6 +7,7 @@ import report_run
 import synthetic_run
 
 from lab.claims.registry import find_claim
+from lab.report.axis import StepAxis
 from lab.report.envelope import Sampling, counts, envelope
 from lab.report.figures.base import Figure, Trace
 from lab.report.figures.control import control_figure, control_totals
@@ -27,6 +28,7 @@ from lab.topology import load_topology
 SCENARIO = synthetic_run.short_scenario()
 ON, OFF = "on", "off"
 PASSES = [(ON, "quench"), (OFF, "link")]
+AXIS = StepAxis("rate", "send rate")
 Tables = dict[str, pd.DataFrame]
 
 
@@ -130,7 +132,7 @@ def test_envelope_of_nothing():
 def test_queue_figure_shows_streams_and_the_fullest_ports(tables: Tables):
     queues = tables["queues"]
     figure = queue_figure(
-        queues, tables["vcs"], tables["steps"], PASSES, node="s40", contended_port=1
+        queues, tables["vcs"], tables["steps"], PASSES, axis=AXIS, node="s40", contended_port=1
     )
     strips = [trace for trace in figure.data if trace.type == "heatmap"]
     assert len(strips) == 4
@@ -146,7 +148,7 @@ def test_queue_figure_shows_streams_and_the_fullest_ports(tables: Tables):
 
 def test_control_figure_counts_events(tables: Tables):
     quenches = tables["quenches"]
-    figure = control_figure(quenches, tables["vcs"], tables["steps"], PASSES)
+    figure = control_figure(quenches, tables["vcs"], tables["steps"], PASSES, axis=AXIS)
     rate = named(figure, "quench")
     width_s = float(rate.x[1] - rate.x[0])
     assert np.sum(rate.y) * width_s == pytest.approx((quenches["kind"] == "quench").sum(), rel=0.01)

@@ -224,10 +224,8 @@ def bandwidth_figure(
             annotation={
                 "text": f"configured link: {full_mbyte_per_s:.1f}",
                 "font": {"size": 12, "color": MUTED},
-                "xanchor": "left",
-                "x": 0.02,
-                "xref": "x domain",
             },
+            annotation_position="top left",
             row=1,
             col=1,
         )
