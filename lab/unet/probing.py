@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 import time
 
 from .errors import ChannelRefused, NoService, QueueFull, Refused
@@ -50,13 +51,19 @@ class Prober:
 
     def run(self) -> Observed:
         """Try everything, one after the other; then let the mate go."""
-        self._structure()
-        self._copies()
-        self._back_pressure()
-        self._kernel_entries()
-        self._receive_models()
-        self._protection()
-        self._no_buffer()
+        for probe in (
+            self._structure,
+            self._copies,
+            self._back_pressure,
+            self._kernel_entries,
+            self._receive_models,
+            self._protection,
+            self._no_buffer,
+        ):
+            began_s = time.monotonic()
+            probe()
+            took_s = time.monotonic() - began_s
+            print(f"{probe.__name__[1:]}: {took_s:.2f} s", file=sys.stderr, flush=True)
         self._ask("end")
         return self.observed
 
@@ -213,7 +220,7 @@ class Prober:
         before = endpoint.rejected
         for channel, length, offset, flags in forged:
             endpoint.push_raw(channel, length, offset, flags)
-            self._settled()
+        self._settled()
         if endpoint.rejected > before:
             with contextlib.suppress(ChannelRefused):  # the endpoint tells once, with the next send
                 endpoint.try_send(self._channel, b"")
