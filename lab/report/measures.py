@@ -14,8 +14,8 @@ Rates = Mapping[tuple[str, int], float]
 """Send rate by stream and step, as the scenario asks for it."""
 
 STEP_COLUMNS = ("name", "value", "message_bytes")
-_SENDERS = ("send", "ping")
 _SINKS = ("recv", "pong")
+_TIMERS = ("recv", "ping")
 
 
 def measured_steps(observed: pd.DataFrame, steps: pd.DataFrame) -> pd.DataFrame:
@@ -69,20 +69,15 @@ def by_group(streams: pd.DataFrame) -> pd.DataFrame:
 
 
 def latencies(windows: pd.DataFrame) -> pd.DataFrame:
-    """The windows that hold latencies: one row a stream, of the end that measured them.
+    """The windows that hold latencies: one row a stream and step, of the end that measured them.
 
     Of an echoing stream that is the sender, which sees the round trip; else it is the sink.
     """
-    timed = windows[(windows["messages"] > 0) & (windows["latency_sum_ns"] > 0)]
-    senders = timed[timed["role"].isin(_SENDERS)]
-    echoing = set(zip(senders["pass"], senders["stream"], strict=True))
-    sinks = timed[timed["role"].isin(_SINKS)]
-    once = [pair not in echoing for pair in zip(sinks["pass"], sinks["stream"], strict=True)]
-    table = pd.concat([senders, sinks[np.array(once, dtype=bool)]], ignore_index=True)
-    return table.assign(
-        mean_us=table["latency_sum_ns"] / table["messages"] / 1e3,
-        min_us=table["latency_min_ns"] / 1e3,
-        max_us=table["latency_max_ns"] / 1e3,
+    timed = windows[windows["role"].isin(_TIMERS) & (windows["messages"] > 0)]
+    return timed.assign(
+        mean_us=timed["latency_sum_ns"] / timed["messages"] / 1e3,
+        min_us=timed["latency_min_ns"] / 1e3,
+        max_us=timed["latency_max_ns"] / 1e3,
     )
 
 
