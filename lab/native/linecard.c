@@ -220,8 +220,7 @@ static void transmitted(lc *l, uint32_t port) {
     lc_settle(l);
     if (!was_full || lc_window_full(l, vc)) return;
     l->vc[vc].room_ns = l->at_ns;
-    /* a VC that was closed meanwhile has no endpoint any more */
-    if (l->vc[vc].endpoint != FAB_NONE) lc_feed_endpoint(l, l->vc[vc].endpoint);
+    lc_feed_source(l, vc);
 }
 
 static void handle(lc *l, const ev *e) {
@@ -242,7 +241,7 @@ static void handle(lc *l, const ev *e) {
         lc_take_in(l, (uint32_t)e->value);
         break;
     case LC_EV_FEED:
-        lc_feed(l, e->index);
+        lc_feed_source(l, e->index);
         break;
     case LC_EV_HOLD:
         fab_hold_over(l->f, e->index, l->at_ns);

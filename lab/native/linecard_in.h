@@ -114,8 +114,9 @@ struct lc {
 int64_t lc_virtual_ns(const lc *l, int64_t mono_ns);
 
 /* sar.c */
-void lc_feed(lc *l, uint32_t vc);
+/* Take what may be taken from send queues, and say whether the process need ring for more. */
 void lc_feed_endpoint(lc *l, uint32_t endpoint);
+void lc_feed_source(lc *l, uint32_t vc); /* the endpoint that a VC begins at */
 void lc_feed_all(lc *l);
 int lc_window_full(const lc *l, uint32_t vc);
 void lc_worked_off(lc *l, uint32_t vc);                 /* the processor: its next frame to send */

@@ -129,7 +129,7 @@ void lc_worked_off(lc *l, uint32_t vc) {
         return;
     }
     x->room_ns = l->at_ns;
-    lc_feed(l, vc);
+    lc_feed_source(l, vc);
 }
 
 /* Take a message into the network; 0 when the pool has too few frames for it. */
@@ -189,7 +189,7 @@ int lc_window_full(const lc *l, uint32_t vc) {
     return l->f->queue[l->f->vc[vc].first_queue].messages >= l->in.window;
 }
 
-void lc_feed(lc *l, uint32_t vc) {
+static void feed(lc *l, uint32_t vc) {
     lc_vc *x = &l->vc[vc];
     if (x->endpoint == FAB_NONE || !l->f->vc[vc].open) return;
     unet_ni *ni = &l->endpoint[x->endpoint];
@@ -222,9 +222,14 @@ static int will_look(const lc *l, const unet_ni *ni) {
 void lc_feed_endpoint(lc *l, uint32_t endpoint) {
     unet_ni *ni = &l->endpoint[endpoint];
     for (int again = 0; again < 2; again++) {
-        for (uint32_t c = 0; c < ni->channels; c++) lc_feed(l, ni->channel[c].vc);
+        for (uint32_t c = 0; c < ni->channels; c++) feed(l, ni->channel[c].vc);
         if (!unet_set_idle(ni, !will_look(l, ni))) return;
     }
+}
+
+void lc_feed_source(lc *l, uint32_t vc) {
+    uint32_t endpoint = l->vc[vc].endpoint; /* none when the VC was closed meanwhile */
+    if (endpoint != FAB_NONE) lc_feed_endpoint(l, endpoint);
 }
 
 void lc_feed_all(lc *l) {

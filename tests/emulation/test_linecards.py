@@ -9,76 +9,16 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from twohosts import DILATION, attach, vc
 
 from lab.emulation.client import LineCards
 from lab.errors import LabError
-from lab.unet.endpoint import Endpoint
 from lab.unet.errors import ChannelRefused, QueueFull, Refused
 
 pytestmark = pytest.mark.emulation
-
-DILATION = 10.0
-
-
-def vc(number: int, name: str, label: int) -> dict[str, Any]:
-    def hops(source: str, sink: str, label: int) -> list[dict[str, Any]]:
-        return [
-            {"node": source, "in_port": -1, "in_label": -1, "out_port": 0, "out_label": label},
-            {"node": sink, "in_port": 0, "in_label": label, "out_port": -1, "out_label": -1},
-        ]
-
-    return {
-        "id": number,
-        "a": "n1",
-        "a_endpoint": f"{name}.a",
-        "b": "n2",
-        "b_endpoint": f"{name}.b",
-        "forward": hops("n1", "n2", label),
-        "reverse": hops("n2", "n1", label + 1),
-    }
-
-
-@pytest.fixture
-def cards(tmp_path: Path) -> Iterator[LineCards]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "lab.emulation.linecards", "--dir", str(tmp_path)],
-        env={**os.environ, "LAB_ID": "lab-cards-test"},
-    )
-    path = tmp_path / "linecards.sock"
-    deadline = time.monotonic() + 20
-    client = None
-    while client is None:
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        try:
-            client = LineCards(path)
-        except LabError:
-            time.sleep(0.02)
-    namespace = Path("/proc/self/ns/net").stat().st_ino
-    client.call(
-        "configure",
-        dilation=DILATION,
-        params={},
-        nodes=[{"name": "n1", "kind": "host"}, {"name": "n2", "kind": "host"}],
-        links=[{"a": "n1", "a_port": 0, "a_if": None, "b": "n2", "b_port": 0, "b_if": None}],
-    )
-    for host in ("n1", "n2"):
-        (tmp_path / host).mkdir()
-        client.call("host", name=host, dir=str(tmp_path / host), netns_inode=namespace)
-    client.call("vcs", vcs=[vc(1, "x", 16)])
-    yield client
-    client.call("stop")
-    client.close()
-    assert process.wait(10) == 0
-
-
-def attach(directory: Path, host: str, name: str) -> Endpoint:
-    return Endpoint.attach(name, str(directory / host / "unet.sock"))
 
 
 def test_messages_arrive_in_order_and_unharmed(cards: LineCards, tmp_path: Path) -> None:
@@ -189,10 +129,10 @@ def test_a_channel_that_was_not_opened_is_refused(cards: LineCards, tmp_path: Pa
 
 def test_a_forged_descriptor_reaches_no_memory_outside(cards: LineCards, tmp_path: Path) -> None:
     with attach(tmp_path, "n1", "x.a") as a, attach(tmp_path, "n2", "x.b") as b:
-        words = a._segment.words
-        ring = a._segment.geometry.send_offset // 4
+        words = a.segment.words
+        ring = a.segment.geometry.send_offset // 4
         head = words[0x80 // 4]
-        for offset in (0, 0xFFFFFF00, a._segment.geometry.segment_bytes - 8):
+        for offset in (0, 0xFFFFFF00, a.segment.geometry.segment_bytes - 8):
             slot = ring + (head & (a.send_slots - 1)) * 32
             words[slot : slot + 4] = memoryview(struct.pack("4I", 1, 4096, offset, 0)).cast("I")
             head += 1
