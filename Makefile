@@ -8,7 +8,7 @@ CODE    := $(wildcard lab tests topologies playbooks setup.py)
 PLAYBOOK := ANSIBLE_CONFIG=playbooks/ansible.cfg LC_ALL=C.UTF-8 $(VENV)/bin/ansible-playbook -i localhost,
 
 .DEFAULT_GOAL := help
-.PHONY: help setup simulator test lint types unit scenario down doctor nightly report scorecard claims clean format
+.PHONY: help bench setup simulator test lint types unit scenario down doctor nightly report scorecard claims clean format
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ down: | $(LAB) ## remove whatever a lab left on this machine
 
 doctor: | $(LAB) ## say what this machine can do, and the remedy for what it cannot
 	@$(LAB) doctor
+
+bench: setup ## measure switches, line cards and simulator on this machine; writes results/bench.json
+	@$(LAB) bench
 
 nightly: setup ## run every scenario on both engines and judge all claims; a part: SCENARIOS="a b"
 	@$(PLAYBOOK) playbooks/nightly.yml -e 'scenarios="$(SCENARIOS)"'

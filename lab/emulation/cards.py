@@ -21,6 +21,7 @@ from lab.signalling import Vc
 from lab.topology import PortRef, Topology
 
 LOG_FILE = "linecards.log"
+QUANTUM_US = 2000
 _START_TIMEOUT_S = 30.0
 _LOOK_EVERY_MS = 10
 _LOG_TAIL_LINES = 15
@@ -92,13 +93,22 @@ def collect_ended() -> None:
     _started[:] = [process for process in _started if process.poll() is None]
 
 
-def configure(state: LabState, topology: Topology, fabric: Mapping[str, object]) -> None:
-    """Tell the line cards the network and open the U-Net service of every host."""
+def configure(
+    state: LabState,
+    topology: Topology,
+    fabric: Mapping[str, object],
+    quantum_us: int = QUANTUM_US,
+) -> None:
+    """Tell the line cards the network and open the U-Net service of every host.
+
+    ``quantum_us`` is how long they sleep between two batches of frames, real time.
+    """
     with LineCards(state.control_socket) as cards:
         cards.call(
             "configure",
             dilation=state.dilation,
             seed=state.seed,
+            quantum_us=quantum_us,
             params=dict(fabric),
             nodes=_nodes(topology),
             links=[_link(link.a, link.b, topology) for link in topology.links],

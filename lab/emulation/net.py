@@ -104,7 +104,7 @@ def up(
     """
     wanted = _hosts_in_order(topology, containers, hosts)
     with machine_lock("building a lab"):
-        _refuse_second_lab()
+        refuse_second_lab()
         _check_prerequisites(topology, [host for host in wanted if host in set(containers)])
         state = LabState(
             lab_id=new_lab_id(),
@@ -145,7 +145,8 @@ def _hosts_in_order(
     return [host for host in topology.hosts if host in wanted]
 
 
-def _refuse_second_lab() -> None:
+def refuse_second_lab() -> None:
+    """LabError when anything of a lab stands on this machine."""
     standing = inventory()
     if standing.things:
         ids = ", ".join(sorted(standing.lab_ids))

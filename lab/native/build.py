@@ -22,9 +22,11 @@ HEADERS = (
     "unet.h",
     "linecard.h",
     "crc32.h",
+    "wire.h",
 )
 SOURCES = (
     "model.c",
+    "model_build.c",
     "virtual.c",
     "frames.c",
     "flows.c",

@@ -21,6 +21,8 @@ COMMANDS = [
     ("status",),
     ("exec",),
     ("doctor",),
+    ("watch",),
+    ("bench",),
     ("report",),
     ("scorecard",),
     ("claims",),
