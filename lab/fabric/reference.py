@@ -112,14 +112,11 @@ class ReferenceFabric:
     # -- judging congestion: VCI, link and general buffer use ---------------------------------
 
     def _over_share(self, q: Queue) -> bool:
-        """At least the fair share of a link or a memory that is over-full."""
+        """A link or a memory is over-full, and q has a fair share of its limit or more."""
         port, node = q.port, q.port.node
-        return (
-            port.queued_cells >= self._p["link_quench_cells"]
-            and q.cells * port.active_queues >= port.queued_cells
-        ) or (
-            node.used_cells >= self._p["buffer_quench_cells"]
-            and q.cells * node.active_queues >= node.used_cells
+        link, memory = self._p["link_quench_cells"], self._p["buffer_quench_cells"]
+        return (port.queued_cells >= link and q.cells * port.active_queues >= link) or (
+            node.used_cells >= memory and q.cells * node.active_queues >= memory
         )
 
     def _must_quench(self, q: Queue) -> bool:
