@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from lab.analysis.endpoint_probes import endpoint_losses
 from lab.analysis.loads import Loads, Port, loads
@@ -19,6 +20,7 @@ from lab.scenarios.model import Pass
 from lab.scenarios.plan import steps, stream_sizes
 
 MEASURES = Measures()
+Numbers = NDArray[np.int64]
 # "Equal" and "full" where the registry gives no tolerance (its note on fabric-link-rate).
 EQUAL = 0.03
 FULL = 0.97
@@ -170,27 +172,25 @@ def quench_flat(run: Observations) -> Measurement:
                 own = by_stream.get(stream)
                 if own is None:
                     raise MissingDataError(f"stream {stream} is silent in pass {passing.name}")
-                inside = own[own["t_ns"].between(step.t_settled_ns, step.t_end_ns - 1)]
-                variations += _variation(inside, step.t_settled_ns, window_ns)
+                windows = min(FLAT_WINDOWS, (step.t_end_ns - step.t_settled_ns) // window_ns)
+                end_ns = step.t_settled_ns + windows * window_ns
+                inside = own[own["t_ns"].between(step.t_settled_ns, end_ns - 1)]
+                index = (inside["t_ns"].to_numpy() - step.t_settled_ns) // window_ns
+                variations += _variation(index, inside["messages"].to_numpy(), windows)
     if not variations:
         raise MissingDataError("no throttled stream sent enough to tell its rate over time")
     return Measurement(
         "fabric-quench-flat",
         deviation=float(np.mean(variations)),
-        detail=f"Standard deviation over mean in {FLAT_WINDOWS} windows of a step, mean of "
+        detail=f"Standard deviation over mean in up to {FLAT_WINDOWS} windows of a step, mean of "
         f"{len(variations)} steps of throttled streams; the worst has {max(variations):.1%}.",
     )
 
 
-def _variation(rows: pd.DataFrame, start_ns: int, window_ns: int) -> list[float]:
+def _variation(index: Numbers, messages: Numbers, windows: int) -> list[float]:
     """Standard deviation over mean of the messages per window; nothing where they are few."""
-    index = (rows["t_ns"].to_numpy() - start_ns) // window_ns
-    counts = np.bincount(
-        index[index < FLAT_WINDOWS],
-        weights=rows["messages"].to_numpy()[index < FLAT_WINDOWS],
-        minlength=FLAT_WINDOWS,
-    )
-    if counts.mean() < _ENOUGH_MESSAGES:
+    counts = np.bincount(index, weights=messages, minlength=windows)
+    if windows < 2 or counts.mean() < _ENOUGH_MESSAGES:
         return []
     return [float(counts.std() / counts.mean())]
 
