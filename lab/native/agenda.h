@@ -11,7 +11,7 @@
 #include "events.h"
 
 #define AGENDA_LANES 8
-#define AGENDA_LANE_EVENTS 4096 /* a full lane sends the rest to the heap */
+#define AGENDA_LANE_EVENTS 1024 /* stays in the cache; a full lane sends the rest to the heap */
 
 typedef struct {
     int64_t delay;

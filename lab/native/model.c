@@ -3,7 +3,6 @@
 #include "model.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 static void act(fab *f, int32_t what, uint32_t port, uint32_t vc, uint32_t hop, uint32_t frame,
                 int64_t t0, int64_t t1) {
