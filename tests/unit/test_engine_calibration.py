@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.engine import calibrate as calibrating
@@ -31,6 +31,7 @@ def from_on(least: float, tried: list[float] | None = None) -> Callable[[float],
     return valid
 
 
+@settings(deadline=None)
 @given(first=st.floats(10, 1000), ratio=st.floats(1 / 30, 30))
 def test_the_search_ends_close_above_the_smallest_valid(first: float, ratio: float) -> None:
     tried: list[float] = []
@@ -118,6 +119,7 @@ TWO = (
 )
 
 
+@settings(deadline=None, max_examples=40)
 @given(dilation=st.floats(0.1, 1e5))
 def test_a_trial_is_a_sound_scenario_at_any_dilation(dilation: float) -> None:
     scenario = load_scenario(NAME)
