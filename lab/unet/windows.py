@@ -48,7 +48,7 @@ class Window:
         self._latency = (0, 0, 0)  # sum, least, most
         self._gaps = 0
         self._gap_ns = (0, 0, 0)
-        self._gap_square_sum_us2 = 0.0
+        self._gap_square_sum_ns2 = 0
         self._last_ns = 0
         self._buckets: dict[int, int] = {}
 
@@ -59,7 +59,7 @@ class Window:
         if gaps:
             self._gap_ns = _merged(self._gap_ns, gaps, first=not self._gaps)
             self._gaps += len(gaps)
-            self._gap_square_sum_us2 += sum([gap * gap for gap in gaps]) / 1e6
+            self._gap_square_sum_ns2 += sum([gap * gap for gap in gaps])
         self._latency = _merged(self._latency, latencies_ns, first=not self.messages)
         buckets = self._buckets
         for value in latencies_ns:
@@ -80,7 +80,7 @@ class Window:
             "latency_max_ns": self._latency[2],
             "gaps": self._gaps,
             "gap_sum_ns": self._gap_ns[0],
-            "gap_square_sum_us2": self._gap_square_sum_us2,
+            "gap_square_sum_us2": self._gap_square_sum_ns2 / 1e6,
             "gap_min_ns": self._gap_ns[1],
             "gap_max_ns": self._gap_ns[2],
             "buckets": {str(index): self._buckets[index] for index in sorted(self._buckets)},
