@@ -8,7 +8,7 @@ the tables, or the knobs here, to provoke what they are about.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,8 @@ import numpy as np
 import pandas as pd
 
 from lab.analysis import Certificate, analyse
+from lab.analysis.front_to_back import alone
+from lab.analysis.loads import Loads, loads
 from lab.analysis.observations import Observations
 from lab.claims import Verdict
 from lab.located_yaml import apply_options, read, validate
@@ -29,8 +31,9 @@ from lab.results.tables import (
     empty_table,
     write_table,
 )
+from lab.scenarios.loader import load_scenario
 from lab.scenarios.model import Engine, Pass, Scenario
-from lab.scenarios.plan import full_messages_per_s, steps, vc_requests
+from lab.scenarios.plan import Step, full_messages_per_s, steps, stream_sizes, vc_requests
 from lab.signalling import Vc, open_vcs
 from lab.topology import load_topology
 
@@ -411,4 +414,176 @@ def _counters(scenario: Scenario, links: pd.DataFrame) -> pd.DataFrame:
         for role in ("send", "recv"):
             where = f"endpoint {stream.name} {role}"
             rows += [(where, "ended_early", 0), (where, "late_sends", 0)]
+    return pd.DataFrame(rows, columns=["where", "name", "value"])
+
+
+# -- any scenario ------------------------------------------------------------------------
+
+
+def fluid_run(
+    name: str,
+    without_quench: Callable[[str, int], float] = lambda _group, _step: 1.0,
+    *,
+    short: bool = True,
+    **options: str,
+) -> Synthetic:
+    """A run of a scenario whose streams have their max-min fair shares.
+
+    Args:
+        name: the scenario.
+        without_quench: part of it that is left without quench, by group and step; streams that
+            share no link keep all.
+        short: with a short timeline.
+        options: what else is different from the file.
+    """
+    scenario = load_scenario(name, {**(SHORT if short else {}), **options})
+    vcs = open_vcs(load_topology(scenario.topology), vc_requests(scenario), scenario.seed)
+    tables: dict[str, list[pd.DataFrame]] = {table: [] for table in SCHEMAS}
+    tables["vcs"].append(_vcs(vcs))
+    known = {"vcs": conform("vcs", tables["vcs"][0])}
+    ids = {vc.name: vc for vc in vcs}
+    for passing in scenario.passes:
+        labels = {"pass": passing.name, "flow_control": passing.flow_control}
+        timeline = _steps(scenario).assign(**labels)
+        run = Observations(scenario, {**known, "steps": timeline})
+        asked = loads(run, passing)
+        quench = passing.flow_control == "quench"
+        left = (lambda _group, _step: 1.0) if quench else without_quench
+        flows = _shared_flows(run, passing, asked, left)
+        made = {
+            "flows": flows,
+            "endpoints": _shared_endpoints(scenario, passing, flows),
+            "windows": _shared_windows(run, flows),
+            "steps": timeline,
+            "queues": _held(scenario, asked, ids, _queue_rows, spreading=not quench),
+            "quenches": _held(scenario, asked, ids, _event_rows, spreading=not quench),
+            "links": _host_links(ids, flows),
+        }
+        made["counters"] = _shared_counters(run, ids, flows)
+        for table, frame in made.items():
+            tables[table].append(frame.assign(**labels))
+    return Synthetic(
+        scenario,
+        {
+            n: conform(n, pd.concat(frames, ignore_index=True)) if frames else empty_table(n)
+            for n, frames in tables.items()
+        },
+    )
+
+
+def _shared_flows(
+    run: Observations,
+    passing: Pass,
+    asked: Mapping[int, Loads],
+    left: Callable[[str, int], float],
+) -> pd.DataFrame:
+    bin_ns, timeline = run.bin_ns, steps(run.scenario)
+    times = np.arange(0, timeline[-1].t_end_ns, bin_ns, dtype=np.int64)
+    index = np.searchsorted([step.t_end_ns for step in timeline], times, side="right")
+    lone = alone(run, passing)
+    frames = []
+    for stream in run.scenario.streams_of(passing):
+        sizes = np.array(stream_sizes(run.scenario, stream))[index]
+        rates = [
+            one.fair_messages_per_s.get(stream.name, 0.0)
+            * (1.0 if stream.name in lone else left(stream.group, step))
+            for step, one in sorted(asked.items())
+        ]
+        whole = np.floor(np.cumsum(np.array(rates)[index] * bin_ns / 1e9) + 0.5)
+        messages = np.diff(whole, prepend=0.0).astype(np.int64)
+        latency_ns = 5000 + 1000 * run.switches_passed[stream.name]
+        base = pd.DataFrame({"t_ns": times, "messages": messages, "bytes": messages * sizes})
+        base = base.assign(stream=stream.name, group=stream.group)
+        base = base.assign(latency_sum_ns=messages * latency_ns)
+        frames += [base.assign(role="send"), base.assign(role="recv")]
+    return pd.concat(frames, ignore_index=True)
+
+
+def _shared_endpoints(scenario: Scenario, passing: Pass, flows: pd.DataFrame) -> pd.DataFrame:
+    totals = flows.groupby(["stream", "role"])[["messages", "bytes"]].sum()
+    zero = ("duplicates", "out_of_order", "corrupted", "missing", "drop_no_buffer")
+    rows = []
+    for stream in scenario.streams_of(passing):
+        for role, host in (("send", stream.source), ("recv", stream.to)):
+            messages, n_bytes = (int(x) for x in totals.loc[(stream.name, role)])
+            sent = messages if role == "send" else 0
+            row = {"stream": stream.name, "group": stream.group, "role": role, "host": host}
+            row |= {"host_kind": "mininet", "pid": 1, "messages": messages, "bytes": n_bytes}
+            row |= {"injected": sent, "in_send_queue": 0, "blocked_s": 1.0}
+            rows.append({**row, **dict.fromkeys(zero, 0)})
+    return pd.DataFrame(rows)
+
+
+def _shared_windows(run: Observations, flows: pd.DataFrame) -> pd.DataFrame:
+    """Windows with the gaps of the ideal flow, not of the bins it was counted in."""
+    windows = _windows(run.scenario, flows)
+    length_ns = {s.index: s.t_end_ns - s.t_settled_ns for s in steps(run.scenario)}
+    fabric = run.scenario.fabric
+    sizes = windows["bytes"] / np.maximum(windows["messages"], 1)
+    full_ns = np.array([1e9 / fabric.full_messages_per_s(max(int(size), 1)) for size in sizes])
+    mean_ns = windows["step"].map(length_ns) / np.maximum(windows["messages"], 1)
+    greedy = run.scenario.name == "fabric-baseline"
+    gap_ns = np.where(greedy & (windows["step"] >= 8), full_ns, mean_ns)
+    gap_sum = np.rint(windows["gaps"] * gap_ns)
+    return windows.assign(
+        gap_sum_ns=gap_sum, gap_square_sum_us2=windows["gaps"] * (gap_ns / 1e3) ** 2
+    )
+
+
+Rows = list[tuple[object, ...]]
+
+
+def _held(
+    scenario: Scenario,
+    asked: Mapping[int, Loads],
+    ids: Mapping[str, Vc],
+    make: Callable[[Step, Vc, tuple[str, int], list[tuple[str, int]]], Rows],
+    *,
+    spreading: bool,
+) -> pd.DataFrame:
+    """Rows about every stream that a port holds back; spreading: and about the links before it."""
+    rows: Rows = []
+    for step in steps(scenario):
+        for stream, port in asked[step.index].bottleneck.items():
+            path = [(hop.node, max(hop.out_port, 0)) for hop in ids[stream].forward[:-1]]
+            before = path[1 : path.index(port)] if spreading else []
+            rows += make(step, ids[stream], port, before)
+    columns = ["t_ns", "node", "port", "vc"]
+    frame = pd.DataFrame(rows, columns=[*columns, "cells" if make is _queue_rows else "kind"])
+    return frame if rows else frame.astype({"t_ns": "int64", "port": "int64", "vc": "int64"})
+
+
+def _queue_rows(step: Step, vc: Vc, port: tuple[str, int], before: list[tuple[str, int]]) -> Rows:
+    rows: Rows = []
+    for t_ns in range(step.t_settled_ns + 500_000, step.t_end_ns + 1, 500_000):
+        for node, number in (port, *before):
+            rows += [(t_ns, node, number, vc.id, 600), (t_ns, node, number, 0, 4200)]
+    return rows
+
+
+def _event_rows(step: Step, vc: Vc, port: tuple[str, int], before: list[tuple[str, int]]) -> Rows:
+    if before:
+        return [(step.t_start_ns + 1000, node, number, 0, "stop") for node, number in before]
+    times = range(step.t_settled_ns + 1_000_000 + vc.id, step.t_end_ns, 4_000_000)
+    return [(t_ns, *port, vc.id, "quench") for t_ns in times]
+
+
+def _host_links(ids: Mapping[str, Vc], flows: pd.DataFrame) -> pd.DataFrame:
+    sent = flows[flows["role"] == "send"].groupby("stream")["messages"].sum()
+    rows = [
+        {"t_ns": 1, "node": ids[str(s)].a, "port": 0, "frames": int(n), "cells": int(n)}
+        for s, n in sent.items()
+    ]
+    return pd.DataFrame(rows).assign(busy_ns=1, control_cells=0, wait_ns=0)
+
+
+def _shared_counters(run: Observations, ids: Mapping[str, Vc], flows: pd.DataFrame) -> pd.DataFrame:
+    sent = flows[flows["role"] == "send"].groupby("stream")["messages"].sum()
+    into: dict[str, float] = dict.fromkeys(load_topology(run.scenario.topology).switches, 0.0)
+    for stream, messages in sent.items():
+        for hop in ids[str(stream)].forward[1:-1]:
+            into[hop.node] += float(messages)
+    rows = [(node, "frames_in", frames) for node, frames in into.items()]
+    rows += [(node, "overflow_cells", 0.0) for node in into]
+    rows += [("linecards", name, 0.0) for name in ("in_flight", "queued_cells", "overflow")]
     return pd.DataFrame(rows, columns=["where", "name", "value"])
