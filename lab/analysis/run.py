@@ -1,10 +1,7 @@
-"""Analysing a run: certificate, measurements, verdicts, and how runs compare."""
+"""Analysing a run: certificate, measurements, verdicts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from lab.analysis import (
@@ -18,8 +15,7 @@ from lab.analysis import (
     unet,
 )
 from lab.analysis.fidelity import Certificate, CheckResult, certify
-from lab.analysis.observations import LINK, QUENCH, MissingDataError, Observations
-from lab.analysis.saturation import hot_port_total, plateau, plateau_mean, step_totals
+from lab.analysis.observations import Observations
 from lab.claims.judge import Verdict, judge
 from lab.claims.registry import find_claim
 from lab.results.files import write_json
@@ -83,46 +79,3 @@ def verdicts_of(observations: Observations, certificate: Certificate) -> tuple[V
         )
         for claim in observations.scenario.claims
     )
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """One figure in several runs; ``spread`` is (largest - smallest) / mean."""
-
-    figure: str
-    values: tuple[float, ...]
-    spread: float
-
-
-def figures(observations: Observations) -> dict[str, float]:
-    """The figures by which runs are compared, MByte/s; those that cannot be had are left out."""
-    found = {}
-    for mode, word in ((QUENCH, "on"), (LINK, "off")):
-        for what, compute in _FIGURES.items():
-            with suppress(MissingDataError):
-                found[f"{what}, quench {word}"] = compute(observations, mode)
-    return found
-
-
-# Background streams undisturbed, and everything on the plateau.
-_FIGURES: dict[str, Callable[[Observations, str], float]] = {
-    "background alone": lambda run, mode: float(run.undisturbed(mode).mean()),
-    "background": lambda run, mode: plateau_mean(run, mode, run.steady),
-    "congestion": lambda run, mode: plateau_mean(run, mode, run.swept),
-    "contended port": hot_port_total,
-    "total": lambda run, mode: float(step_totals(plateau(run, mode, None)).mean()),
-}
-
-
-def compare_runs(runs: Sequence[Path]) -> tuple[Agreement, ...]:
-    """How far runs of one scenario agree, figure by figure; largest disagreement first."""
-    each = [figures(observe(run)) for run in runs]
-    agreements = []
-    for name in each[0] if each else ():
-        if not all(name in one for one in each):
-            continue
-        values = tuple(one[name] for one in each)
-        mean = sum(values) / len(values)
-        spread = (max(values) - min(values)) / mean if mean else 0.0
-        agreements.append(Agreement(name, values, spread))
-    return tuple(sorted(agreements, key=lambda a: -a.spread))

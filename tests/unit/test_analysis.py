@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_run import Synthetic, analysed_run, short_scenario, synthetic, write_run
 
-from lab.analysis import analyse, compare_runs
+from lab.analysis import analyse
 from lab.analysis.fidelity import Certificate, CheckResult
 from lab.analysis.run import MEASURES, verdicts_of
 from lab.analysis.throughput import jain, port_throughput, rate_series, spread, step_throughput
@@ -225,15 +225,6 @@ def test_a_run_that_broke_off_is_invalid_whatever_its_tables_say(tmp_path: Path)
     certificate, _ = analyse(made.path)
     assert not certificate.valid
     assert "interrupted" in certificate.why
-
-
-def test_runs_are_compared_figure_by_figure(tmp_path: Path):
-    same, other = write_run(tmp_path, RUN), write_run(tmp_path, scaled(0.9, f"{OFF} and {BG}")())
-    agreements = compare_runs([same.path, other.path])
-    assert agreements[0].figure == "background, quench off"
-    assert agreements[0].spread == pytest.approx(0.1 / 0.95, rel=0.05)
-    assert {a.figure: a.spread for a in agreements}["total, quench on"] == 0
-    assert compare_runs([]) == ()
 
 
 # -- throughput --------------------------------------------------------------------------
