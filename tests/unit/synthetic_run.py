@@ -403,7 +403,15 @@ def _counters(scenario: Scenario, links: pd.DataFrame) -> pd.DataFrame:
         rows += [(switch, "frames_in", frames), (switch, "frames_out", frames)]
         rows += [(switch, "overflow_cells", 0), (f"ovs {switch}", "rx_dropped", 0)]
         rows += [(f"ovs {switch}", name, 0) for name in ("tx_dropped", "rx_errors", "tx_errors")]
-    zero = ("rx_drops", "tx_refused", "unknown", "malformed", "no_frame", "overflow", "broken")
+    zero = (
+        "rx_drops",
+        "tx_refused",
+        "unknown",
+        "malformed",
+        "no_frame",
+        "overflow",
+        "rules_broken",
+    )
     lost = tuple(f"series_lost_{name}" for name in ("queues", "events", "links", "lateness"))
     rows += [("linecards", name, 0) for name in (*zero, *lost, "in_flight", "queued_cells")]
     rows += [("line cards", "veth_rx_dropped", 0), ("line cards", "veth_tx_dropped", 0)]

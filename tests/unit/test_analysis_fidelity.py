@@ -108,12 +108,12 @@ def test_a_sound_simulation_needs_none_of_the_emulations_instruments():
     ("check", "simulated"),
     [
         ("digest", replace(SIMULATED, digest=None)),
-        ("model-books", counter("broken", 1)().simulated()),
+        ("model-books", counter("rules_broken", 1)().simulated()),
         ("endpoint-losses", endpoint("injected", 10**9)().simulated()),
         ("paced-senders", slow_sender().simulated()),
         ("instrument-losses", counter("series_lost_events", 2)().simulated()),
         ("windows-reported", without("windows", "stream == 'bg4' and step == 3")().simulated()),
-        ("model-books", without("counters", "name == 'broken'")().simulated()),
+        ("model-books", without("counters", "name == 'rules_broken'")().simulated()),
     ],
 )
 def test_a_simulation_is_checked_too(check: str, simulated: Synthetic):
