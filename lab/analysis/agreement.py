@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 from lab.analysis.compare import Difference, compare, figures
-from lab.analysis.run import observe
+from lab.analysis.run import FIDELITY, observe
 from lab.paths import RESULTS
-from lab.results.files import write_json, write_text
+from lab.results.files import read_json, write_json, write_text
 from lab.results.runs import newest_run
 from lab.results.scorecard import update_scorecard
 from lab.scenarios.model import Engine
@@ -92,9 +92,17 @@ def _scenario(name: str, root: Path) -> dict[str, Any] | None:
         "scenario": name,
         EMULATION: emulation.name,
         SIMULATION: simulation.name,
+        "valid": is_valid(emulation) and is_valid(simulation),
         **tally(differences),
         "notable": [asdict(d) for d in notable(differences)],
     }
+
+
+def is_valid(run_dir: Path) -> bool:
+    """Whether a run's certificate is valid; figures of one that is not are no evidence."""
+    path = run_dir / FIDELITY
+    document = read_json(path) if path.is_file() else None
+    return isinstance(document, dict) and document.get("valid") is True
 
 
 def tally(differences: Iterable[Difference]) -> dict[str, int]:
@@ -137,12 +145,13 @@ def markdown(table: Mapping[str, Any]) -> str:
         lines += [
             "Inside: the two values differ by no more than either run's own spread would explain.",
             "",
-            "| scenario | emulation | simulation | inside | outside | unknown |",
-            "| --- | --- | --- | --- | --- | --- |",
+            "| scenario | emulation | simulation | both valid | inside | outside | unknown |",
+            "| --- | --- | --- | --- | --- | --- | --- |",
         ]
         for found in table["scenarios"]:
-            keys = ("scenario", EMULATION, SIMULATION, "inside", "outside", "unknown")
-            lines.append(_line([found[key] for key in keys]))
+            runs = [found[key] for key in ("scenario", EMULATION, SIMULATION)]
+            counts = [found[key] for key in ("inside", "outside", "unknown")]
+            lines.append(_line([*runs, "yes" if found["valid"] else "NO", *counts]))
     lines += _notable_lines(table["scenarios"])
     return "\n".join(lines) + "\n"
 

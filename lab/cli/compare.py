@@ -107,10 +107,13 @@ def _two(first: str, second: str, within: float, json_output: bool) -> int:
     counts = agreement.tally(differences)
     if json_output:
         figures = [asdict(difference) for difference in differences]
-        print_json({"a": str(a), "b": str(b), **counts, "figures": figures})
+        valid = {"a_valid": agreement.is_valid(a), "b_valid": agreement.is_valid(b)}
+        print_json({"a": str(a), "b": str(b), **valid, **counts, "figures": figures})
     else:
         _print_two(differences)
-        note(f"A: {shown(a)}\nB: {shown(b)}")
+        for letter, run in (("A", a), ("B", b)):
+            doubt = "" if agreement.is_valid(run) else " - NOT VALID, its figures are no evidence"
+            note(f"{letter}: {shown(run)}{doubt}")
         note(", ".join(f"{count} {word}" for word, count in counts.items() if count))
     return counts["outside"]
 

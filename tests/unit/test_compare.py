@@ -212,6 +212,7 @@ def test_the_page_shows_both_engines_and_the_mark() -> None:
                     "scenario": "slow-host",
                     "emulation": "one",
                     "simulation": "two",
+                    "valid": False,
                     **agreement.tally([apart, chance]),
                     "notable": [apart.__dict__],
                 }
@@ -219,8 +220,15 @@ def test_the_page_shows_both_engines_and_the_mark() -> None:
         }
     )
     assert "| fabric-x | MByte/s | 100 | 100 (reproduced) | 80 (deviates) | -20.0% | ! |" in page
-    assert "| slow-host | one | two | 1 | 1 | 0 |" in page
+    assert "| slow-host | one | two | NO | 1 | 1 | 0 |" in page
     assert "| slow-host | f | 100 | 80 | -20.0% |" in page
+
+
+def test_a_run_without_a_valid_certificate_is_no_evidence(tmp_path: Path) -> None:
+    assert not agreement.is_valid(tmp_path)
+    for word, valid in (("true", True), ("false", False)):
+        (tmp_path / "fidelity.json").write_text(f'{{"valid": {word}}}')
+        assert agreement.is_valid(tmp_path) is valid
 
 
 def test_an_empty_results_folder_still_gives_a_table(tmp_path: Path) -> None:
