@@ -248,7 +248,9 @@ def _labelled(table: pd.DataFrame, measured: Measured) -> pd.DataFrame:
     if len(measured.sets) <= 1:
         return table
     titles = {name: one.title for one in measured.sets for name, _ in one.passes}
-    return table.assign(group=table["pass"].map(titles) + ", " + table["group"].astype(str))
+    groups = table["group"].astype(str)
+    suffix = ", " + groups if groups.nunique() > 1 else ""
+    return table.assign(group=table["pass"].map(titles) + suffix)
 
 
 _EXPERIMENTS: Sequence[tuple[tuple[str, ...], Callable[[Measured], str]]] = (
@@ -271,8 +273,8 @@ def _common(measured: Measured) -> str:
         heading("Throughput by group"),
         figure(
             group_figure(groups, axis, sets, "mean", "MByte/s of one stream"),
-            "Mean throughput of a group's streams; the band reaches from the slowest to the "
-            "fastest." + _cut(sets),
+            "Mean throughput of a group's streams; a band, where there is one, reaches from the "
+            "slowest to the fastest." + _cut(sets),
         ),
         figure(
             group_figure(groups, axis, sets, "total", "MByte/s of the group"),

@@ -143,12 +143,16 @@ def _published_totals(figure: Figure, groups: pd.DataFrame, claims: Collection[s
         figure.add_vline(
             x=ONSET_BYTES,
             line={"color": MUTED, "width": 1.5, "dash": "dot"},
-            annotation={
-                "text": "thesis: loss noticeable from 512 bytes on",
-                "font": {"size": 12, "color": MUTED},
-                "xanchor": "right",
-                "yanchor": "top",
-            },
+        )
+        figure.add_annotation(
+            x=float(np.log10(ONSET_BYTES)),  # on a logarithmic axis Plotly wants the exponent
+            y=0.04,
+            yref="y domain",
+            text="thesis: loss noticeable from 512 bytes on",
+            showarrow=False,
+            xanchor="left",
+            xshift=6,
+            font={"size": 12, "color": MUTED},
         )
 
 

@@ -297,7 +297,7 @@ def _bars_over_passes(
             )
         )
     order = [chosen.title or name for chosen in sets for name, _ in chosen.passes]
-    figure.update_layout(barmode="group", margin={"t": 32})
+    figure.update_layout(barmode="group", margin={"t": 32}, showlegend=True)
     figure.update_xaxes(type="category", categoryarray=list(dict.fromkeys(order)))
     figure.update_yaxes(title_text=title)
     return figure

@@ -219,5 +219,5 @@ def _dress(figure: Figure, node: str, cols: int) -> None:
         for col in range(2, cols + 1):
             figure.update_yaxes(showticklabels=False, row=row, col=col)
     figure.update_xaxes(title_text="virtual time in s", row=3)
-    if cols > 1:
-        figure.update_yaxes(matches="y", row=1)
+    for col in range(2, cols + 1):
+        figure.update_yaxes(matches="y", row=1, col=col)
