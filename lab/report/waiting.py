@@ -98,19 +98,20 @@ def pass_state(
     samples = np.array([max((s.end_ns - s.start_ns) / sample_ns, 1.0) for s in slices])
     at, inside = _slice_of(queues["t_ns"], slices)
     rows = queues[inside].assign(slice=at[inside])
-    sums = rows.groupby(["node", "port", "vc", "slice"])["cells"].sum().reset_index()
+    keys = ["node", "port", "vc"]
+    number = rows.groupby(keys, sort=False).ngroup().to_numpy()
+    who = rows[keys].drop_duplicates()  # in the order of their numbers
+    mean = np.zeros((len(who), len(slices)))
+    np.add.at(mean, (number, rows["slice"].to_numpy()), rows["cells"].to_numpy(dtype=np.float64))
+    mean /= samples
     depth: dict[Port, Floats] = {}
     by_vc: dict[Port, dict[int, Floats]] = {}
-    for key, own in sums.groupby(["node", "port", "vc"]):
-        node, port, vc = key
-        mean = np.zeros(len(slices))
-        mean[own["slice"].to_numpy()] = own["cells"].to_numpy(dtype=np.float64)
-        mean /= samples
-        where = (str(node), int(str(port)))
-        if int(str(vc)) == _ALL_VCS:
-            depth[where] = mean
+    for node, port, vc, own in zip(who["node"], who["port"], who["vc"], mean, strict=True):
+        where = (str(node), int(port))
+        if int(vc) == _ALL_VCS:
+            depth[where] = own
         else:
-            by_vc.setdefault(where, {})[int(str(vc))] = mean
+            by_vc.setdefault(where, {})[int(vc)] = own
     return PassState(
         tuple(slices),
         depth,
