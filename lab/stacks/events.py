@@ -1,0 +1,62 @@
+"""One schema for the event logs of all stacks and both runtimes: JSON lines, one event a line.
+
+A node's log is ``<node>.events.jsonl``. The runtime adds time, node and incarnation to what the
+core emits, and writes lines of its own for what it sees itself: datagrams sent and received
+(``send``, ``receive``), starts, halts, faults. Times are virtual seconds since the experiment
+began, on one clock for all nodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from lab.errors import LabError
+
+SEND, RECEIVE, STARTED, HALTED, FAULT = "send", "receive", "started", "halted", "fault"
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line of a log.
+
+    ``send`` and ``receive`` have the fields ``peer`` (0: all), ``network``, ``channel``, ``label``,
+    ``bytes``; their ``cause`` is the name of the datagram, the same at both ends.
+    """
+
+    t_s: float
+    node: int
+    kind: str
+    phase: str = ""
+    cause: str = ""
+    incarnation: int = 1
+    fields: dict[str, Any] = {}
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Event)
+
+
+def event_line(event: Event) -> bytes:
+    """Return the event as one line, with its newline."""
+    return _encoder.encode(event) + b"\n"
+
+
+def read_events(path: Path) -> Iterator[Event]:
+    """Read a log; a last line that was cut off by a crash is left out.
+
+    Raises:
+        LabError: another line is not an event; names the line.
+    """
+    lines = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines, 1):
+        if not line:
+            continue
+        try:
+            yield _decoder.decode(line)
+        except msgspec.DecodeError as error:
+            if number == len(lines):
+                return
+            raise LabError(f"{path}, line {number}: not an event: {error}") from error

@@ -1,0 +1,91 @@
+"""One case of an experiment on a stack: what a runtime is asked to do, as plain data.
+
+Containers and the simulated world carry out the same plan and leave the same logs, one
+``<node>.events.jsonl`` a node (:mod:`lab.stacks.events`) in a directory of the case. What the
+runtime itself does to the case (faults, load, requests) is logged there too: node 0 is the runtime.
+
+All times are virtual seconds since the case began.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+FaultKind: TypeAlias = Literal[
+    "kill",  # the program ends, as by kill -9; the disk stays, as all was written so far
+    "wipe",  # kill, and the disk is lost
+    "restart",  # the program starts (again); the node's interfaces have survived
+    "pause",
+    "resume",
+    "cut",  # between nodes and peers, both ways
+    "one-way-cut",  # what nodes send does not reach peers
+    "loss",  # value: part of the datagrams that is lost, 0..1
+    "duplicate",  # value: part that arrives twice, 0..1
+    "delay",  # value: seconds more for each datagram
+    "jitter",  # value: mean of a random delay in seconds, so that datagrams overtake each other
+    "clog",  # what nodes send to peers waits until it is healed, then arrives
+    "slow-disk",  # value: seconds more for each disk call
+    "cpu-load",  # level: other programs compete for the nodes' processors
+    "network-load",  # level: other traffic competes for the networks
+    "clock-step",  # value: seconds that the nodes' clocks jump
+    "quorum-cut",  # nodes cannot reach the quorum volume
+    "heal",  # undo all faults of these nodes (none named: all), but start nothing
+]
+LoadLevel: TypeAlias = Literal["idle", "moderate", "heavy"]
+
+
+class Fault(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
+    """Something that is done to nodes; ``nodes`` empty means all, ``peers`` empty all others."""
+
+    fault: FaultKind
+    nodes: tuple[int, ...] = ()
+    peers: tuple[int, ...] = ()
+    network: int | None = None
+    """The network that it concerns; None: all."""
+    value: float = 0.0
+    level: LoadLevel = "idle"
+
+
+class Ask(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
+    """A request to nodes; what they answer is in their logs (``request``, ``reply``)."""
+
+    request: str
+    nodes: tuple[int, ...] = ()
+    """One after the other in this order, at the same time; empty: all."""
+    arguments: dict[str, Any] = {}
+
+
+class Action(msgspec.Struct, frozen=True):
+    """Something that the runtime does at a time."""
+
+    at_s: float
+    does: Fault | Ask
+
+
+class NetworkPlan(msgspec.Struct, frozen=True):
+    """One of the redundant networks; all nodes are on all of them."""
+
+    kind: Literal["switch", "hub"] = "switch"
+    rate_bytes_per_s: float = 12.5e6
+    """Fast Ethernet; of every node's link, and of a hub's shared segment."""
+    delay_s: float = 50e-6
+    """One way, apart from the time that the bytes take."""
+
+
+class CasePlan(msgspec.Struct, frozen=True):
+    """A case: so many nodes of a stack on so many networks, and what happens to them."""
+
+    name: str
+    stack: str
+    nodes: int
+    """Nodes 1..nodes; each is started by an action ``restart``, or at 0 when it has none."""
+    over_s: float
+    options: dict[str, Any] = {}
+    """Of the stack; the same for all nodes."""
+    networks: tuple[NetworkPlan, ...] = (NetworkPlan(), NetworkPlan())
+    actions: tuple[Action, ...] = ()
+    seed: int = 1
+    dilation: float = 1.0
+    """Real seconds a virtual second; of no meaning to the simulated world."""

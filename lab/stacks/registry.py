@@ -1,0 +1,18 @@
+"""The stacks that this project carries, by name."""
+
+from __future__ import annotations
+
+import importlib
+
+from lab.errors import LabError
+from lab.stacks.core import Stack
+
+STACKS = ("mscs",)
+
+
+def find_stack(name: str) -> Stack:
+    """Return a stack: the ``STACK`` of its package; LabError listing the names there are."""
+    if name not in STACKS:
+        raise LabError(f"there is no stack {name!r}", remedy=f"there are: {', '.join(STACKS)}")
+    stack: Stack = importlib.import_module(f"lab.stacks.{name}").STACK
+    return stack
