@@ -17,13 +17,16 @@ import msgspec
 from lab.errors import LabError
 
 SEND, RECEIVE, STARTED, HALTED, FAULT = "send", "receive", "started", "halted", "fault"
+REQUEST, REPLY = "request", "reply"
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     """One line of a log.
 
     ``send`` and ``receive`` have the fields ``peer`` (0: all), ``network``, ``channel``, ``label``,
-    ``bytes``; their ``cause`` is the name of the datagram, the same at both ends.
+    ``bytes``; their ``cause`` is the name of the datagram, the same at both ends. ``request`` has
+    ``id``, ``name``, ``arguments``; ``reply`` has ``id``, ``ok``, ``value``. ``fault`` of node 0
+    has the fields of the plan's :class:`~lab.stacks.plan.Fault`.
     """
 
     t_s: float

@@ -57,11 +57,26 @@ class Ask(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
     arguments: dict[str, Any] = {}
 
 
-class Action(msgspec.Struct, frozen=True):
-    """Something that the runtime does at a time."""
+class Seen(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An event of the nodes' logs that an action waits for."""
+
+    kind: str
+    phase: str = ""
+    """Empty: any."""
+    nodes: tuple[int, ...] = ()
+    """Each of these nodes must have logged it; empty: any node."""
+    at_most_s: float = 60.0
+    """The wait is over when that much time has passed, whatever was seen."""
+
+
+class Action(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Something that the runtime does at a time, or after something."""
 
     at_s: float
     does: Fault | Ask
+    after: Seen | None = None
+    """If given, this action follows the one before it in the plan: from the moment that one was
+    carried out the event is waited for, and ``at_s`` counts from the end of that wait."""
 
 
 class NetworkPlan(msgspec.Struct, frozen=True):
@@ -89,3 +104,5 @@ class CasePlan(msgspec.Struct, frozen=True):
     seed: int = 1
     dilation: float = 1.0
     """Real seconds a virtual second; of no meaning to the simulated world."""
+    settle_s: float | None = None
+    """If given, the case ends so long after its last action, where that is before ``over_s``."""
