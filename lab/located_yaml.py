@@ -76,11 +76,17 @@ class Document:
         return f"{shown(self.path)}:{self.lines.get(here, 1)}"
 
     def error(
-        self, loc: Sequence[str | int], what: str, *, allowed: Iterable[str] = (), given: str = ""
+        self,
+        loc: Sequence[str | int],
+        what: str,
+        *,
+        allowed: Iterable[str] = (),
+        given: str = "",
+        remedy: str = "",
     ) -> LabError:
-        """A ``LabError`` for the value at ``loc``, with the allowed values as the remedy."""
+        """A ``LabError`` for the value at ``loc``; its remedy, if not given, the allowed values."""
         text = f"{self.where(loc)}: {dotted(loc)}: {what}" if loc else f"{self.where(loc)}: {what}"
-        return LabError(text, remedy=allowed_text(allowed, given))
+        return LabError(text, remedy=remedy or allowed_text(allowed, given))
 
 
 def dotted(loc: Sequence[str | int]) -> str:

@@ -1,20 +1,31 @@
 """Scenario files: what they may say, how they are read, and what follows from them."""
 
 from lab.fabric.params import FabricParams
-from lab.scenarios.loader import ScenarioEntry, list_scenarios, load_scenario, scenario_path
+from lab.scenarios.loader import (
+    AnyScenario,
+    ScenarioEntry,
+    list_scenarios,
+    load_any,
+    load_scenario,
+    scenario_path,
+)
 from lab.scenarios.model import Pass, Scenario, Stream
 from lab.scenarios.plan import EndpointPlan, Step, endpoint_plans, steps, vc_requests
+from lab.scenarios.stack_model import StackScenario
 
 __all__ = [
+    "AnyScenario",
     "EndpointPlan",
     "FabricParams",
     "Pass",
     "Scenario",
     "ScenarioEntry",
+    "StackScenario",
     "Step",
     "Stream",
     "endpoint_plans",
     "list_scenarios",
+    "load_any",
     "load_scenario",
     "scenario_path",
     "steps",

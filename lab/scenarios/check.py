@@ -22,6 +22,8 @@ class Problem:
     what: str
     allowed: tuple[str, ...] = ()
     given: str = ""
+    remedy: str = ""
+    """What to do, where that is not to choose one of the allowed."""
 
 
 def first_problem(
@@ -35,31 +37,31 @@ def problems(scenario: Scenario, topology: Topology, claim_ids: Sequence[str]) -
     """Everything that is wrong with a scenario on that topology, in the order of the file."""
     hosts = tuple(topology.hosts)
     for index, host in enumerate(scenario.hosts.containers):
-        yield from _known(("hosts", "containers", index), "host", host, hosts)
-    yield from _twice(("hosts", "containers"), scenario.hosts.containers)
-    yield from _twice(("streams",), [s.name for s in scenario.streams], "name")
+        yield from known(("hosts", "containers", index), "host", host, hosts)
+    yield from twice(("hosts", "containers"), scenario.hosts.containers)
+    yield from twice(("streams",), [s.name for s in scenario.streams], "name")
     for index, stream in enumerate(scenario.streams):
         yield from _stream_problems(("streams", index), stream, topology)
-    yield from _twice(("passes",), [p.name for p in scenario.passes], "name")
+    yield from twice(("passes",), [p.name for p in scenario.passes], "name")
     for index, layout in enumerate(scenario.layouts):
         yield from _layout_problems(("layouts", index), layout, hosts)
     yield from _course_problems(scenario)
     yield from _pass_problems(scenario)
     yield from _observe_problems(scenario, topology)
     for index, claim in enumerate(scenario.claims):
-        yield from _known(("claims", index), "claim", claim, tuple(claim_ids))
-    yield from _twice(("claims",), scenario.claims)
+        yield from known(("claims", index), "claim", claim, tuple(claim_ids))
+    yield from twice(("claims",), scenario.claims)
 
 
 def _stream_problems(
     loc: tuple[str | int, ...], stream: Stream, topology: Topology
 ) -> Iterator[Problem]:
     found = [
-        *_known((*loc, "from"), "host", stream.source, tuple(topology.hosts)),
-        *_known((*loc, "to"), "host", stream.to, tuple(topology.hosts)),
+        *known((*loc, "from"), "host", stream.source, tuple(topology.hosts)),
+        *known((*loc, "to"), "host", stream.to, tuple(topology.hosts)),
     ]
     for index, switch in enumerate(stream.via):
-        found += _known((*loc, "via", index), "switch", switch, tuple(topology.switches))
+        found += known((*loc, "via", index), "switch", switch, tuple(topology.switches))
     if not found and stream.source == stream.to:
         found.append(Problem((*loc, "to"), f"stream {stream.name} ends where it begins"))
     yield from found
@@ -76,7 +78,7 @@ def _layout_problems(
 ) -> Iterator[Problem]:
     for key, names in (("from", layout.sources), ("to", layout.to)):
         for index, host in enumerate(names):
-            yield from _known((*loc, key, index), "host", host, hosts)
+            yield from known((*loc, key, index), "host", host, hosts)
     if layout.kind == "permutation" and len(layout.to) < len(layout.sources):
         yield Problem((*loc, "to"), "a permutation needs as many destinations as sources")
     if len(set(layout.to)) < 2 and set(layout.to) <= set(layout.sources):
@@ -92,12 +94,12 @@ def _course_problems(scenario: Scenario) -> Iterator[Problem]:
     groups = _groups(scenario)
     sweep = scenario.timeline.sweep
     if sweep is not None and sweep.group is not None:
-        yield from _known(("timeline", "sweep", "group"), "group of streams", sweep.group, groups)
-    known = (*groups, *(s.name for s in scenario.all_streams))
+        yield from known(("timeline", "sweep", "group"), "group of streams", sweep.group, groups)
+    named = (*groups, *(s.name for s in scenario.all_streams))
     for index, step in enumerate(scenario.timeline.steps):
         for name in step.rates:
-            yield from _known(
-                ("timeline", "steps", index, "rates", name), "group or stream", name, known
+            yield from known(
+                ("timeline", "steps", index, "rates", name), "group or stream", name, named
             )
 
 
@@ -105,7 +107,7 @@ def _pass_problems(scenario: Scenario) -> Iterator[Problem]:
     groups = _groups(scenario)
     for index, passing in enumerate(scenario.passes):
         for number, group in enumerate(passing.groups):
-            yield from _known(("passes", index, "groups", number), "group", group, groups)
+            yield from known(("passes", index, "groups", number), "group", group, groups)
         for key, build in (("fabric", scenario.fabric_of), ("adapter", scenario.adapter_of)):
             try:
                 build(passing)
@@ -120,7 +122,7 @@ def _observe_problems(scenario: Scenario, topology: Topology) -> Iterator[Proble
     observe = scenario.observe
     if observe is None:
         return
-    found = list(_known(("observe", "switch"), "switch", observe.switch, tuple(topology.switches)))
+    found = list(known(("observe", "switch"), "switch", observe.switch, tuple(topology.switches)))
     yield from found
     if found:
         return
@@ -138,16 +140,18 @@ def _observe_problems(scenario: Scenario, topology: Topology) -> Iterator[Proble
         )
 
 
-def _known(
+def known(
     loc: tuple[str | int, ...], kind: str, given: str, allowed: tuple[str, ...]
 ) -> Iterator[Problem]:
+    """The problem that there is no such thing, if there is none."""
     if given not in allowed:
         yield Problem(loc, f"there is no {kind} {given!r}", allowed, given)
 
 
-def _twice(
+def twice(
     loc: tuple[str | int, ...], names: Sequence[str], field: str | None = None
 ) -> Iterator[Problem]:
+    """The problem of every name that is given again."""
     for index, name in enumerate(names):
         first = names.index(name)
         if first != index:

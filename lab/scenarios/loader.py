@@ -1,6 +1,7 @@
 """Reading scenario files: schema, then what only the rest of the project can judge.
 
-Every complaint is a ``LabError`` that names file, line and field and lists what is allowed.
+A file with a key ``stack`` is an experiment on a protocol stack, any other one on the fabric. Every
+complaint is a ``LabError`` that names file, line and field and lists what is allowed.
 """
 
 from __future__ import annotations
@@ -14,19 +15,25 @@ from lab.claims.registry import load_registry
 from lab.errors import LabError
 from lab.located_yaml import Document, allowed_text, apply_options, read, validate
 from lab.paths import PLAYBOOKS, SCENARIOS, TOPOLOGIES, shown
-from lab.scenarios.check import first_problem
+from lab.scenarios.cases import PlanError, virtual_s
+from lab.scenarios.check import Problem, first_problem
 from lab.scenarios.model import Scenario
 from lab.scenarios.plan import real_s
+from lab.scenarios.stack_check import first_stack_problem
+from lab.scenarios.stack_model import StackScenario
 from lab.topology import load_topology
 
 REGISTRY_FILE = "claims.yaml"
+AnyScenario = Scenario | StackScenario
 
 
 @dataclass(frozen=True)
 class ScenarioEntry:
-    """One line of ``lab list``; ``real_s`` is what driving all passes of an emulation takes."""
+    """One line of ``lab list``; ``real_s`` is what driving a whole emulation takes."""
 
     name: str
+    stack: str | None
+    """The protocol stack it is about; None: the fabric."""
     title: str
     source: str
     engines: tuple[str, ...]
@@ -53,19 +60,19 @@ def scenario_path(name: str, folder: Path = SCENARIOS) -> Path:
     return path
 
 
-def load_scenario(
+def load_any(
     name: str,
     overrides: Mapping[str, str] | None = None,
     *,
     engine: str | None = None,
     folder: Path = SCENARIOS,
-) -> Scenario:
+) -> AnyScenario:
     """Read, override and check one scenario.
 
     Args:
         name: a scenario's name, or the path of a YAML file.
         overrides: dotted path -> YAML text, as given by ``--set``.
-        engine: on ``simulation`` what the file says for that engine applies; overrides come last.
+        engine: what the file says for that engine applies; overrides come last.
         folder: where named scenarios and the claims registry are.
 
     Raises:
@@ -74,12 +81,41 @@ def load_scenario(
     document = read(scenario_path(name, folder))
     if not isinstance(document.data, dict):
         raise document.error((), "a scenario file is a mapping of keys")
-    if engine == "simulation" and isinstance(document.data.get("simulation"), dict):
-        _merge(document.data, document.data["simulation"])
+    if engine is not None and isinstance(document.data.get(engine), dict):
+        _merge(document.data, document.data[engine])
     apply_options(document, overrides or {})
+    if is_of_stack(document.data):
+        of_stack = validate(StackScenario, document)
+        _check(of_stack, document)
+        return of_stack
     scenario = validate(Scenario, document)
     _check(scenario, document)
     return scenario
+
+
+def load_scenario(
+    name: str,
+    overrides: Mapping[str, str] | None = None,
+    *,
+    engine: str | None = None,
+    folder: Path = SCENARIOS,
+) -> Scenario:
+    """Read a scenario as :func:`load_any` does, if it is one of the fabric.
+
+    Raises:
+        LabError: it is none, or something is wrong with it.
+    """
+    scenario = load_any(name, overrides, engine=engine, folder=folder)
+    if isinstance(scenario, StackScenario):
+        raise LabError(
+            f"{scenario.name} is an experiment on the stack {scenario.stack}, not on the fabric"
+        )
+    return scenario
+
+
+def is_of_stack(data: Mapping[str, Any]) -> bool:
+    """Whether plain data of a scenario is that of an experiment on a stack."""
+    return "stack" in data
 
 
 def _merge(into: dict[str, Any], other: Mapping[str, Any]) -> None:
@@ -92,30 +128,45 @@ def _merge(into: dict[str, Any], other: Mapping[str, Any]) -> None:
 
 def list_scenarios(folder: Path = SCENARIOS) -> list[ScenarioEntry]:
     """All scenarios of the folder by name; reads the schema only, not topology or registry."""
-    entries = []
-    for name in _names(folder):
-        path = folder / f"{name}.yaml"
-        document = read(path)
+    return [_entry(folder / f"{name}.yaml") for name in _names(folder)]
+
+
+def _entry(path: Path) -> ScenarioEntry:
+    document = read(path)
+    scenario: AnyScenario
+    if isinstance(document.data, dict) and is_of_stack(document.data):
+        _merge(document.data, document.data.get("emulation") or {})
+        scenario = validate(StackScenario, document)
+        took_s = _cases_s(scenario, document)
+    else:
         scenario = validate(Scenario, document)
-        entries.append(
-            ScenarioEntry(
-                name=scenario.name,
-                title=scenario.title,
-                source=scenario.source,
-                engines=tuple(scenario.engines),
-                claims=len(scenario.claims),
-                real_s=real_s(scenario),
-                path=path,
-            )
-        )
-    return entries
+        took_s = real_s(scenario)
+    return ScenarioEntry(
+        name=scenario.name,
+        stack=scenario.stack if isinstance(scenario, StackScenario) else None,
+        title=scenario.title,
+        source=scenario.source,
+        engines=tuple(scenario.engines),
+        claims=len(scenario.claims),
+        real_s=took_s,
+        path=path,
+    )
+
+
+def _cases_s(scenario: StackScenario, document: Document) -> float:
+    try:
+        return virtual_s(scenario) * scenario.dilation
+    except PlanError as error:
+        raise document.error(
+            error.loc, error.what, allowed=error.allowed, given=error.given
+        ) from None
 
 
 def _names(folder: Path) -> list[str]:
     return sorted(p.stem for p in folder.glob("*.yaml") if p.name != REGISTRY_FILE)
 
 
-def _check(scenario: Scenario, document: Document) -> None:
+def _check(scenario: AnyScenario, document: Document) -> None:
     if scenario.name != document.path.stem:
         raise document.error(("name",), f"the file is called {document.path.name}")
     topologies = sorted(p.stem for p in TOPOLOGIES.glob("*.py") if not p.stem.startswith("_"))
@@ -134,10 +185,19 @@ def _check(scenario: Scenario, document: Document) -> None:
             allowed=sorted(p.name for p in PLAYBOOKS.glob("*.yml")),
             given=scenario.playbook,
         )
-    problem = first_problem(
-        scenario, load_topology(scenario.topology), [claim.id for claim in load_registry()]
-    )
+    problem = _problem(scenario)
     if problem is not None:
         raise document.error(
-            problem.loc, problem.what, allowed=problem.allowed, given=problem.given
+            problem.loc,
+            problem.what,
+            allowed=problem.allowed,
+            given=problem.given,
+            remedy=problem.remedy,
         )
+
+
+def _problem(scenario: AnyScenario) -> Problem | None:
+    claims = [claim.id for claim in load_registry()]
+    if isinstance(scenario, StackScenario):
+        return first_stack_problem(scenario, claims)
+    return first_problem(scenario, load_topology(scenario.topology), claims)

@@ -45,11 +45,13 @@ MAX_MESSAGE_BYTES = 65_536
 MessageBytes = Annotated[int, Field(ge=1, le=MAX_MESSAGE_BYTES)]
 
 
-class _Part(BaseModel):
+class Part(BaseModel):
+    """Base of all parts of a scenario file."""
+
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True)
 
 
-class Hosts(_Part):
+class Hosts(Part):
     """Which kinds of hosts the run uses."""
 
     containers: NodeNames = Field(
@@ -58,7 +60,7 @@ class Hosts(_Part):
     )
 
 
-class Workload(_Part):
+class Workload(Part):
     """What the streams carry."""
 
     message_bytes: MessageBytes = Field(
@@ -66,7 +68,7 @@ class Workload(_Part):
     )
 
 
-class Bursts(_Part):
+class Bursts(Part):
     """A source that is on and off by turns, each time for a heavy-tailed random while (Pareto)."""
 
     on_s: Seconds = Field(description="Mean length of a burst, virtual seconds.")
@@ -76,7 +78,7 @@ class Bursts(_Part):
     )
 
 
-class Stream(_Part):
+class Stream(Part):
     """One sender, one receiver and the duplex VC between them."""
 
     name: Name = Field(description="Unique; also names the endpoints, <name>.a and <name>.b.")
@@ -112,7 +114,7 @@ class Stream(_Part):
     )
 
 
-class Layout(_Part):
+class Layout(Part):
     """Streams that are drawn at random, one from each source (thesis 4.6.1)."""
 
     group: Name = Field(description="Group of the streams; they are called <group>-<source>.")
@@ -133,7 +135,7 @@ class Layout(_Part):
     bursts: Bursts | None = Field(default=None, description="As that of a stream.")
 
 
-class Pass(_Part):
+class Pass(Part):
     """One run through the whole timeline with one kind of flow control."""
 
     name: Name = Field(description="Word that stands for this pass in tables and figures.")
@@ -154,7 +156,7 @@ class Pass(_Part):
     )
 
 
-class Sweep(_Part):
+class Sweep(Part):
     """What varies from step to step: one of send rates, message sizes, or streams at work."""
 
     group: Name | None = Field(
@@ -181,7 +183,7 @@ class Sweep(_Part):
         return self
 
 
-class Step(_Part):
+class Step(Part):
     """One step that is written out."""
 
     name: str = Field(min_length=1, max_length=40, description="How figures call it.")
@@ -196,7 +198,7 @@ class Step(_Part):
     measure_s: Seconds | None = Field(default=None, description="In place of the timeline's.")
 
 
-class Timeline(_Part):
+class Timeline(Part):
     """The course of a pass, in virtual seconds. Every step settles, then is measured."""
 
     settle_s: Seconds = Field(description="Unmeasured first part of a step.")
@@ -230,14 +232,14 @@ class Timeline(_Part):
         return self
 
 
-class Observe(_Part):
+class Observe(Part):
     """The place that the experiment is about."""
 
     switch: NodeName = Field(description="The switch under test.")
     contended_port: int = Field(ge=1, le=64, description="Its port that is overloaded.")
 
 
-class Scenario(_Part):
+class Scenario(Part):
     """A whole experiment: network, placement, load, timeline, and the claims that it tests."""
 
     name: Name = Field(description="Same as the file's name without .yaml.")

@@ -7,16 +7,29 @@ from __future__ import annotations
 
 import json
 
+from pydantic.json_schema import models_json_schema
+
 from lab.paths import SCENARIOS
 from lab.scenarios.model import Scenario
+from lab.scenarios.stack_model import StackScenario
 
 SCHEMA_PATH = SCENARIOS / "schema.json"
 
 
 def schema_text() -> str:
     """The schema as it belongs into the file."""
-    schema = Scenario.model_json_schema(by_alias=True)
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    _, definitions = models_json_schema(
+        [(Scenario, "validation"), (StackScenario, "validation")], by_alias=True
+    )
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Scenario",
+        "type": "object",
+        "if": {"required": ["stack"]},
+        "then": {"$ref": "#/$defs/StackScenario"},
+        "else": {"$ref": "#/$defs/Scenario"},
+        **definitions,
+    }
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 

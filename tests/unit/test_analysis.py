@@ -181,7 +181,7 @@ def test_the_deviating_ones_would_be_reproduced_by_the_published_figures():
 
 
 def test_every_claim_of_a_scenario_can_be_measured_in_it():
-    for entry in list_scenarios():
+    for entry in (entry for entry in list_scenarios() if entry.stack is None):
         for claim in load_scenario(entry.name).claims:
             if find_claim(claim).role == "check":
                 assert MEASURES.find(claim, entry.name), f"{claim} in {entry.name}"
