@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from lab.errors import LabError
 
@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 TOPOLOGY_DIR = Path(__file__).resolve().parent.parent / "topologies"
 
 HOST_PORT = 0
-"""The one port of a host."""
+"""The first port of a host; where switches forward by VCs it is the only one."""
+
+Forwarding: TypeAlias = Literal["vc", "ethernet"]
+"""How frames find their way: along VCs that signalling opens, or by Ethernet's addresses."""
 
 
 @dataclass(frozen=True, order=True)
 class PortRef:
-    """One port of one node. Switch ports count from 1; a host's only port is 0."""
+    """One port of one node. Switch ports count from 1, a host's ports from 0."""
 
     node: str
     port: int
@@ -44,7 +47,7 @@ class Link:
 
 @dataclass(frozen=True, eq=False)
 class Topology:
-    """A wired network: every port on one cable at most, every host on exactly one.
+    """A wired network: every port on one cable at most, a host's ports 0.. to a switch each.
 
     Attributes:
         name: what a scenario calls it.
@@ -52,6 +55,8 @@ class Topology:
         hosts: in numerical order.
         links: every cable once, its lower layer first.
         layer: 0 for hosts, 1 for the switches they hang on, growing upwards.
+        forwarding: ``vc``, and then a host has one port; or ``ethernet``.
+        hubs: those of the switches that repeat every frame on one medium that all share.
     """
 
     name: str
@@ -59,6 +64,8 @@ class Topology:
     hosts: tuple[str, ...]
     links: tuple[Link, ...]
     layer: Mapping[str, int]
+    forwarding: Forwarding = "vc"
+    hubs: tuple[str, ...] = ()
     _peers: dict[PortRef, PortRef] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -84,19 +91,31 @@ class Topology:
         return peers
 
     def _check_hosts(self) -> None:
-        degree = dict.fromkeys(self.hosts, 0)
+        if self.forwarding not in get_args(Forwarding) or not set(self.hubs) <= set(self.switches):
+            raise LabError(
+                f"topology {self.name}: forwarding is one of {', '.join(get_args(Forwarding))}, "
+                "and a hub is one of the switches"
+            )
+        used: dict[str, list[int]] = {host: [] for host in self.hosts}
         for here, there in self._peers.items():
-            if here.node not in degree:
+            if here.node not in used:
                 continue
-            degree[here.node] += 1
-            if here.port != HOST_PORT or there.node in degree:
+            used[here.node].append(here.port)
+            if there.node in used:
                 raise LabError(
-                    f"topology {self.name}: link {here} - {there}: a host is wired by its "
-                    f"port {HOST_PORT} to a switch"
+                    f"topology {self.name}: link {here} - {there}: a host is wired to a switch"
                 )
-        for host, links in degree.items():
-            if links != 1:
-                raise LabError(f"topology {self.name}: host {host} has {links} links, not one")
+        for host, ports in used.items():
+            if not ports or sorted(ports) != list(range(HOST_PORT, len(ports))):
+                raise LabError(
+                    f"topology {self.name}: the ports of host {host} are {sorted(ports)}, "
+                    f"but they count from {HOST_PORT}"
+                )
+            if self.forwarding == "vc" and len(ports) > 1:
+                raise LabError(
+                    f"topology {self.name}: host {host} has {len(ports)} links, but VCs begin and "
+                    "end at a host's only port"
+                )
 
     def peer(self, ref: PortRef) -> PortRef:
         """Return the port at the other end of the cable; LabError when nothing is plugged in."""
@@ -173,6 +192,8 @@ def from_description(data: Mapping[str, Any]) -> Topology:
         hosts=tuple(data["hosts"]),
         links=tuple(Link(PortRef(a, ap), PortRef(b, bp)) for a, ap, b, bp in links),
         layer=dict(data["layer"]),
+        forwarding=data.get("forwarding", "vc"),
+        hubs=tuple(data.get("hubs", ())),
     )
 
 

@@ -36,6 +36,12 @@ def first_problem(
 def problems(scenario: Scenario, topology: Topology, claim_ids: Sequence[str]) -> Iterator[Problem]:
     """Everything that is wrong with a scenario on that topology, in the order of the file."""
     hosts = tuple(topology.hosts)
+    if topology.forwarding != "vc":
+        yield Problem(
+            ("topology",),
+            f"{topology.name} has no VCs, which streams need",
+            remedy="choose a topology of VC switches, or say which stack runs on it",
+        )
     for index, host in enumerate(scenario.hosts.containers):
         yield from known(("hosts", "containers", index), "host", host, hosts)
     yield from twice(("hosts", "containers"), scenario.hosts.containers)

@@ -127,15 +127,33 @@ PLAIN = {
     [
         ({"links": [*PLAIN["links"], ("s1", 2, "s2", 2)]}, "port s1:2 is wired twice"),
         ({"links": [*PLAIN["links"], ("s1", 3, "s9", 2)]}, "unknown node s9"),
-        ({"links": PLAIN["links"][1:]}, "host n1 has 0 links"),
-        ({"links": [("n1", 1, "s1", 1)]}, "a host is wired by its port 0"),
+        ({"links": PLAIN["links"][1:]}, r"ports of host n1 are \[\], but they count from 0"),
+        ({"links": [("n1", 1, "s1", 1)]}, r"ports of host n1 are \[1\], but they count from 0"),
+        ({"links": [*PLAIN["links"], ("n1", 1, "s2", 2)]}, "n1 has 2 links, but VCs begin and end"),
+        ({"hosts": ["n1", "s2"], "switches": ["s1"], "links": [("n1", 0, "s2", 0)]},
+         "a host is wired to a switch"),
+        ({"forwarding": "pigeon"}, "forwarding is one of vc, ethernet"),
+        ({"hubs": ["s3"]}, "a hub is one of the switches"),
         ({"layer": {"s1": 1, "n1": 0}}, "s2 has no layer"),
         ({"hosts": ["s1"]}, "used twice"),
     ],
-)
+)  # fmt: skip
 def test_wrong_wiring_is_refused(change: dict[str, object], message: str):
     with pytest.raises(LabError, match=message):
         from_description(PLAIN | change)
+
+
+@pytest.mark.parametrize("name", ["cluster_lan", "cluster_hub"])
+def test_every_machine_of_a_cluster_is_on_both_networks(name: str):
+    lan = load_topology(name)
+    assert len(lan.hosts) == 33
+    for place, host in enumerate(lan.hosts, 1):
+        assert [lan.peer(ref) for ref in lan.ports(host)] == [
+            PortRef("s1", place),
+            PortRef("s2", place),
+        ]
+    assert lan.forwarding == "ethernet"
+    assert lan.hubs == (lan.switches if name == "cluster_hub" else ())
 
 
 def test_the_file_needs_nothing_but_python():
@@ -158,10 +176,12 @@ def test_the_file_needs_nothing_but_python():
 @pytest.mark.skipif(
     not Path("/usr/lib/python3/dist-packages/mininet").exists(), reason="Mininet is not installed"
 )
-def test_mininet_reads_the_same_wiring(tree: Topology):
+@pytest.mark.parametrize("name", ["fat_tree", "cluster_lan", "cluster_hub"])
+def test_mininet_reads_the_same_wiring(name: str):
+    tree = load_topology(name)
     code = (
-        f"import sys; sys.path.insert(0, {str(TOPOLOGY_DIR)!r}); import fat_tree;"
-        "t = fat_tree.topos['fat_tree']();"
+        f"import sys; sys.path.insert(0, {str(TOPOLOGY_DIR)!r}); import {name};"
+        f"t = {name}.topos['{name}']();"
         "print(len(t.switches()), len(t.hosts()), len(t.links()));"
         "keys = 'node1', 'port1', 'node2', 'port2';"
         "[print(*(info[k] for k in keys)) for *_, info in t.links(withInfo=True)]"
@@ -170,7 +190,7 @@ def test_mininet_reads_the_same_wiring(tree: Topology):
         ["/usr/bin/python3", "-c", code], capture_output=True, text=True, check=True
     )
     first, *rest = out.stdout.splitlines()
-    assert first == "40 64 192"
+    assert first == f"{len(tree.switches)} {len(tree.hosts)} {len(tree.links)}"
     wired = {
         frozenset({PortRef(a, int(ap)), PortRef(b, int(bp))})
         for a, ap, b, bp in (line.split() for line in rest)
