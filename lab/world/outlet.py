@@ -1,0 +1,165 @@
+"""Carries out what cores put out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from lab.stacks.core import (
+    DiskCall,
+    DiskDone,
+    Effect,
+    EffectDone,
+    Emit,
+    Halt,
+    Level,
+    Multicast,
+    NodeId,
+    Output,
+    Post,
+    Received,
+    Reply,
+    Send,
+    StreamClose,
+    StreamOpen,
+    StreamSend,
+)
+from lab.stacks.events import REPLY
+from lab.world.agenda import Agenda, to_ns
+from lab.world.disks import QuorumVolume
+from lab.world.frames import Frame
+from lab.world.host import Host
+from lab.world.machine import Machine
+from lab.world.networks import Network
+from lab.world.record import Record
+from lab.world.streams import Streams
+
+ADDRESS_UP, ADDRESS_DOWN = "address-up", "address-down"
+LASTING_EFFECTS = frozenset({"program-start"})
+"""Effects that are over only when they end by themselves, which no program does here."""
+
+
+class Outlet:
+    """Knows, for each type of output, what to do.
+
+    Args:
+        halt: ends a node's program and says why.
+        fail: takes note that a core broke its contract.
+    """
+
+    def __init__(
+        self,
+        *,
+        agenda: Agenda,
+        record: Record,
+        machine: Machine,
+        networks: list[Network],
+        streams: Streams,
+        quorum: QuorumVolume,
+        halt: Callable[[Host, str], None],
+        fail: Callable[[Host, str], None],
+    ) -> None:
+        self.sent = 0
+        self.addresses: dict[str, NodeId] = {}
+        """Who holds each moving address."""
+        self._agenda = agenda
+        self._record = record
+        self._effect_ns = to_ns(machine.effect_s)
+        self._networks = networks
+        self._streams = streams
+        self._quorum = quorum
+        self._halt = halt
+        self._fail = fail
+        self._others: dict[int, tuple[int, ...]] = {}
+        self._ways: dict[type, Callable[[Host, Level, Any], None]] = {
+            Send: self._send,
+            Multicast: self._multicast,
+            Post: lambda host, level, post: host.post(post.level, post.data),
+            Reply: self._reply,
+            StreamOpen: self._stream_open,
+            StreamSend: lambda host, level, out: streams.send(host.number, out.stream, out.data),
+            StreamClose: lambda host, level, out: streams.close(host.number, out.stream),
+            DiskCall: self._disk,
+            Effect: self._effect,
+            Emit: self._emit,
+            Halt: lambda host, level, out: halt(host, out.reason),
+        }
+
+    def set_nodes(self, nodes: int) -> None:
+        """Tell which nodes are on the networks."""
+        everyone = range(1, nodes + 1)
+        self._others = {node: tuple(n for n in everyone if n != node) for node in everyone}
+
+    def carry_out(self, host: Host, level: Level, output: Output) -> None:
+        """Do what a core put out."""
+        self._ways[type(output)](host, level, output)
+
+    def failed(self, host: Host, why: str) -> None:
+        """A core broke its contract."""
+        self._fail(host, why)
+
+    def _send(self, host: Host, _: Level, send: Send) -> None:
+        to = send.to
+        node = self.addresses.get(to) if isinstance(to, str) else to
+        targets = (node,) if node in self._others else ()
+        self._transmit(host, send, targets, node or 0)
+
+    def _multicast(self, host: Host, _: Level, multicast: Multicast) -> None:
+        self._transmit(host, multicast, self._others[host.number], 0)
+
+    def _transmit(
+        self, host: Host, send: Send | Multicast, targets: tuple[int, ...], peer: int
+    ) -> None:
+        source, network, data = host.number, send.network, send.data
+        self.sent += 1
+        name = f"{source}.{host.incarnation}.{self.sent}"
+        medium = self._networks[network]
+        item = Received(source, network, send.channel, data, name)
+        frame = Frame(source, network, medium.wire_ns(len(data)), item, send.label)
+        if self._record.traffic:
+            self._record.sent(source, host.incarnation, frame, peer, name)
+        medium.send(frame, targets)
+
+    def _reply(self, host: Host, _: Level, reply: Reply) -> None:
+        fields = {"id": reply.id, "ok": reply.ok, "value": reply.value}
+        self._record.event(host.number, host.incarnation, REPLY, fields=fields)
+
+    def _stream_open(self, host: Host, _: Level, asked: StreamOpen) -> None:
+        to = asked.to
+        self._streams.open(
+            host.number, asked, self.addresses.get(to) if isinstance(to, str) else to
+        )
+
+    def _disk(self, host: Host, level: Level, call: DiskCall) -> None:
+        core = host.core
+
+        def done(outcome: DiskDone) -> None:
+            if host.core is core:
+                host.take(level, outcome)
+
+        disk = self._quorum if call.volume == "quorum" else host.disk
+        disk.call(host.number, call, done)
+
+    def _effect(self, host: Host, level: Level, effect: Effect) -> None:
+        core = host.core
+
+        def done(_: None) -> None:
+            if host.core is core and host.runs:
+                self._move_address(host, effect)
+                host.take(level, EffectDone(effect.token, ok=True))
+
+        if effect.name not in LASTING_EFFECTS:
+            self._agenda.at(self._agenda.now_ns + self._effect_ns, done)
+
+    def _move_address(self, host: Host, effect: Effect) -> None:
+        if effect.name == ADDRESS_UP:
+            self.addresses[effect.arguments["name"]] = host.number
+        elif effect.name == ADDRESS_DOWN:
+            name = effect.arguments["name"]
+            if self.addresses.get(name) == host.number:
+                del self.addresses[name]
+
+    def _emit(self, host: Host, _: Level, emit: Emit) -> None:
+        self._record.event(
+            host.number, host.incarnation, emit.kind, emit.phase, emit.cause, emit.fields
+        )
