@@ -3,6 +3,7 @@
 #include "linecard.h"
 
 #include <errno.h>
+#include <linux/if_ether.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -373,7 +374,7 @@ int lc_run(lc *l, int control_fd) {
 int lc_open(lc *l) {
     l->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (l->epoll < 0) return -errno;
-    l->wire = wire_open(RING_FRAMES, l->slot_bytes);
+    l->wire = wire_open(RING_FRAMES, l->slot_bytes, ETH_P_MPLS_UC);
     if (!l->wire) return -errno;
     struct epoll_event e = {.events = EPOLLIN, .data.u32 = WIRE_TAG};
     return epoll_ctl(l->epoll, EPOLL_CTL_ADD, wire_fd(l->wire), &e) < 0 ? -errno : 0;

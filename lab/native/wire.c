@@ -24,8 +24,9 @@ struct wire {
     struct sockaddr_ll to[WIRE_BATCH];
 };
 
-static int open_ring(wire *w, uint32_t frames, uint32_t frame_bytes) {
-    int version = TPACKET_V2;
+static int open_ring(wire *w, uint32_t frames, uint32_t frame_bytes, uint16_t protocol) {
+    int version = TPACKET_V2, one = 1;
+    setsockopt(w->rx, SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof one);
     if (setsockopt(w->rx, SOL_PACKET, PACKET_VERSION, &version, sizeof version) < 0) return -1;
     w->frame_bytes = (frame_bytes + 128 + TPACKET_ALIGNMENT - 1) & ~(TPACKET_ALIGNMENT - 1u);
     w->block_bytes = 1 << 16;
@@ -43,28 +44,27 @@ static int open_ring(wire *w, uint32_t frames, uint32_t frame_bytes) {
         w->ring = 0;
         return -1;
     }
-    struct sockaddr_ll any = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_MPLS_UC)};
+    struct sockaddr_ll any = {.sll_family = AF_PACKET, .sll_protocol = htons(protocol)};
     return bind(w->rx, (struct sockaddr *)&any, sizeof any);
 }
 
-wire *wire_open(uint32_t frames, uint32_t frame_bytes) {
+wire *wire_open(uint32_t frames, uint32_t frame_bytes, uint16_t protocol) {
     wire *w = calloc(1, sizeof *w);
     if (!w) return 0;
     w->rx = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
     w->tx = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
     int one = 1, buffer = 1 << 24;
-    if (w->rx < 0 || w->tx < 0 || open_ring(w, frames, frame_bytes) < 0) {
+    if (w->rx < 0 || w->tx < 0 || open_ring(w, frames, frame_bytes, protocol) < 0) {
         int error = errno;
         wire_close(w);
         errno = error;
         return 0;
     }
-    /* a queueing discipline would only cost time: the line card is the queue */
+    /* a queueing discipline would only cost time: the process is the queue */
     setsockopt(w->tx, SOL_PACKET, PACKET_QDISC_BYPASS, &one, sizeof one);
     setsockopt(w->tx, SOL_SOCKET, SO_SNDBUFFORCE, &buffer, sizeof buffer);
     for (int i = 0; i < WIRE_BATCH; i++) {
-        w->to[i] = (struct sockaddr_ll){.sll_family = AF_PACKET,
-                                        .sll_protocol = htons(ETH_P_MPLS_UC)};
+        w->to[i] = (struct sockaddr_ll){.sll_family = AF_PACKET, .sll_protocol = htons(protocol)};
         w->message[i].msg_hdr = (struct msghdr){.msg_name = &w->to[i],
                                                 .msg_namelen = sizeof w->to[i],
                                                 .msg_iov = &w->part[i],

@@ -1,8 +1,8 @@
-/* Where the line cards meet Open vSwitch: one packet socket for all ports of all switches.
+/* Where a real-time process meets real interfaces: one packet socket for all of them.
  *
- * The line-card ends of all veths lie in a network namespace of their own, so one socket that is
- * bound to no interface receives what any switch puts out (the interface index tells the port), and
- * one sends to any.  Receiving is a ring shared with the kernel, sending is batched: no system call
+ * The process's ends of all veths lie in a network namespace of their own, so one socket that is
+ * bound to no interface receives what comes out of any (the interface index tells which), and one
+ * sends to any.  Receiving is a ring shared with the kernel, sending is batched: no system call
  * a frame.
  */
 #ifndef LAB_WIRE_H
@@ -14,8 +14,9 @@
 
 typedef struct wire wire;
 
-/* A ring of `frames` slots for frames of up to `frame_bytes`; 0 and errno when refused. */
-wire *wire_open(uint32_t frames, uint32_t frame_bytes);
+/* A ring of `frames` slots for frames of up to `frame_bytes` of one protocol (an ETH_P_ number; those
+ * that are sent here do not come back); 0 and errno when refused. */
+wire *wire_open(uint32_t frames, uint32_t frame_bytes, uint16_t protocol);
 void wire_close(wire *w);
 int wire_fd(const wire *w); /* readable when a frame has come */
 /* The next frame received, valid until wire_release(); 0 when there is none. real_ns: realtime. */
