@@ -67,6 +67,7 @@ class Posted(_Item, frozen=True, tag=True):
     """What another level of the same node posted."""
 
     level: Level
+    """The level that takes it, as in :class:`Post`."""
     data: bytes
 
 
@@ -101,7 +102,8 @@ class StreamClosed(_Item, frozen=True, tag=True):
 
 
 class DiskDone(_Item, frozen=True, tag=True):
-    """A disk call is over. For list, ``data`` is the keys, one a line."""
+    """A disk call is over. To read a key that is not there fails, to delete it does not. For list,
+    ``data`` is the keys that begin with the call's key, in order, one a line."""
 
     token: int
     ok: bool

@@ -16,12 +16,12 @@ import msgspec
 FaultKind: TypeAlias = Literal[
     "kill",  # the program ends, as by kill -9; the disk stays, as all was written so far
     "wipe",  # kill, and the disk is lost
-    "restart",  # the program starts (again); the node's interfaces have survived
+    "restart",  # the program starts, if it does not run; the node's interfaces have survived
     "pause",
     "resume",
     "cut",  # between nodes and peers, both ways
     "one-way-cut",  # what nodes send does not reach peers
-    "loss",  # value: part of the datagrams that is lost, 0..1
+    "loss",  # value: part of the datagrams between nodes and peers that is lost, 0..1
     "duplicate",  # value: part that arrives twice, 0..1
     "delay",  # value: seconds more for each datagram
     "jitter",  # value: mean of a random delay in seconds, so that datagrams overtake each other
@@ -31,7 +31,7 @@ FaultKind: TypeAlias = Literal[
     "network-load",  # level: other traffic competes for the networks
     "clock-step",  # value: seconds that the nodes' clocks jump
     "quorum-cut",  # nodes cannot reach the quorum volume
-    "heal",  # undo all faults of these nodes (none named: all), but start nothing
+    "heal",  # undo what is wrong with these nodes and their paths (none named: all); starts nothing
 ]
 LoadLevel: TypeAlias = Literal["idle", "moderate", "heavy"]
 
