@@ -42,6 +42,11 @@ class Agenda:
         order = self._draw(_TIE_BITS) << _NUMBER_BITS | self._number
         heappush(self._heap, (when_ns, order, happening, what))
 
+    @property
+    def next_ns(self) -> int | None:
+        """When the next event is due; None when there is none."""
+        return self._heap[0][0] if self._heap else None
+
     def run(self, until_ns: int) -> None:
         """Let everything happen up to a time, or until :meth:`stop`."""
         heap = self._heap
