@@ -1,12 +1,15 @@
 """Commands that only read: scenarios, claims, verdicts, reports, the machine's fitness."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lab.cli.output import note, print_json, print_table
 from lab.errors import LabError
+
+if TYPE_CHECKING:
+    from lab.scenarios import AnyScenario
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Overrides = Annotated[
@@ -44,6 +47,7 @@ def list_command(json_output: Json = False) -> None:
                     "name": entry.name,
                     "title": entry.title,
                     "source": entry.source,
+                    "stack": entry.stack,
                     "engines": list(entry.engines),
                     "claims": entry.claims,
                     "real_s": round(entry.real_s, 1),
@@ -54,14 +58,20 @@ def list_command(json_output: Json = False) -> None:
         )
         return
     print_table(
-        ("name", "title", "source", "engines", "claims"),
-        [(e.name, e.title, e.source, "+".join(e.engines), e.claims) for e in entries],
+        ("name", "title", "source", "about", "engines", "claims"),
+        [
+            (e.name, e.title, e.source, e.stack or "fabric", "+".join(e.engines), e.claims)
+            for e in entries
+        ],
     )
 
 
 def show(
     name: Annotated[str, typer.Argument(help="A scenario's name, or the path of a YAML file.")],
     overrides: Overrides = [],  # noqa: B006 - typer's way to say "may be repeated"
+    engine: Annotated[
+        str | None, typer.Option(help="As it would run there: emulation or simulation.")
+    ] = None,
     json_output: Json = False,
 ) -> None:
     """Show a scenario as it would run, defaults included.
@@ -71,22 +81,37 @@ def show(
     \b
       lab show switch-port-contention
       lab show switch-port-contention --set timeline.measure_s=0.02 --json
+      lab show mscs-heartbeat --engine emulation
     """
-    from lab.engine.calibration import about
-    from lab.engine.prepare import parse_overrides
-    from lab.scenarios import load_scenario
-    from lab.scenarios.plan import real_s
+    from lab.engine.prepare import parse_overrides, resolve
 
-    scenario = load_scenario(name, parse_overrides(overrides))
+    scenario, chosen = resolve(name, parse_overrides(overrides), engine=engine)
     if json_output:
         print_json(scenario.plain())
         return
     import yaml
 
     typer.echo(yaml.safe_dump(scenario.plain(), sort_keys=False, allow_unicode=True), nl=False)
-    note(f"takes about {real_s(scenario):.0f} s of driving at dilation {scenario.dilation:g}")
-    if known := about(scenario):
-        note(known)
+    for sentence in _about(scenario, chosen):
+        note(sentence)
+
+
+def _about(scenario: "AnyScenario", engine: str) -> list[str]:
+    """How long a scenario takes, and what is known of it on this machine."""
+    from lab.engine.calibration import about
+    from lab.engine.engines import SIMULATION
+    from lab.scenarios import StackScenario
+    from lab.scenarios.cases import planned_cases, virtual_s
+    from lab.scenarios.plan import real_s
+
+    if isinstance(scenario, StackScenario):
+        length_s, cases = virtual_s(scenario), len(planned_cases(scenario))
+        told = f"{cases} cases of at most {length_s:.0f} virtual s in all"
+        took_s = length_s * scenario.dilation
+        where = "" if engine == SIMULATION else f", {took_s:.0f} s in containers"
+        return [f"{told} on engine {engine}{where}"]
+    took = f"takes about {real_s(scenario):.0f} s of driving at dilation {scenario.dilation:g}"
+    return [sentence for sentence in (took, about(scenario)) if sentence]
 
 
 def doctor(json_output: Json = False) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from lab.engine.run import Run, load_run
+from lab.engine.run import AnyRun, Run, StackRun, load_any_run, load_run, load_stack_run
 from lab.errors import LabError
 
 RUN_DIR_OPTION = {"type": "path", "required": True}
@@ -57,11 +57,21 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
 
 def _record(run_dir: Path, phase: str, error: LabError) -> None:
     try:
-        load_run(run_dir).reporter().error(phase, error.message, error.remedy)
+        load_any_run(run_dir).reporter().error(phase, error.message, error.remedy)
     except LabError:
         return
 
 
 def run_of(module: AnsibleModule) -> Run:
-    """The run that a module's ``run_dir`` names."""
+    """The run on the fabric that a module's ``run_dir`` names."""
     return load_run(Path(module.params["run_dir"]))
+
+
+def stack_run_of(module: AnsibleModule) -> StackRun:
+    """The run of a stack that a module's ``run_dir`` names."""
+    return load_stack_run(Path(module.params["run_dir"]))
+
+
+def any_run_of(module: AnsibleModule) -> AnyRun:
+    """The run of either kind that a module's ``run_dir`` names."""
+    return load_any_run(Path(module.params["run_dir"]))

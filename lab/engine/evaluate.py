@@ -1,22 +1,27 @@
 """The last phases: tables out of the raw observations, then certificate, scorecard, report."""
 
-from lab.engine.run import Run
+from lab.engine.run import AnyRun, StackRun
 from lab.paths import RESULTS
 from lab.results import collect as tables
+from lab.results.cases import collect_cases
 from lab.results.manifest import finish_manifest
 from lab.results.scorecard import update_scorecard
 
 
-def collect(run: Run) -> dict[str, int]:
+def collect(run: AnyRun) -> dict[str, int]:
     """Write the tables of a run; returns the rows of each."""
     reporter = run.reporter()
     reporter.report("collect", "writing tables", 0.0)
-    rows = tables.collect(run.dir, run.scenario)
+    rows = (
+        collect_cases(run.dir, run.raw, run.cases)
+        if isinstance(run, StackRun)
+        else tables.collect(run.dir, run.scenario)
+    )
     reporter.report("collect", f"{sum(rows.values())} rows in {len(rows)} tables", 1.0)
     return rows
 
 
-def analyse(run: Run) -> bool:
+def analyse(run: AnyRun) -> bool:
     """Judge a collected run and write its report; returns whether its certificate is valid."""
     from lab import analysis
     from lab.report.page import write_report

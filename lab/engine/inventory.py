@@ -9,24 +9,21 @@ from pathlib import Path
 
 import yaml
 
-from lab.engine.run import Run
-from lab.scenarios import Scenario
+from lab.engine.run import AnyRun
+from lab.scenarios import AnyScenario, Scenario, StackScenario
+from lab.scenarios.cases import most_nodes
 
 INVENTORY_FILE = "inventory.yml"
+CONTAINER_PYTHON = "/usr/bin/python3"
 
 
-def inventory(scenario: Scenario, python: str) -> dict[str, object]:
+def inventory(scenario: AnyScenario, python: str) -> dict[str, object]:
     """Inventory of a scenario as plain data; ``python`` runs modules on this machine."""
-    groups: dict[str, dict[str, object]] = {"containers": {}, "mininet": {}}
-    for host in scenario.used_hosts():
-        kind = scenario.host_kind(host)
-        groups["containers" if kind == "container" else "mininet"][host] = {
-            "lab_host": host,
-            "lab_kind": kind,
-            "lab_streams_out": [s.name for s in scenario.all_streams if s.source == host],
-            "lab_streams_in": [s.name for s in scenario.all_streams if s.to == host],
-            "ansible_python_interpreter": "/usr/bin/python3" if kind == "container" else python,
-        }
+    groups = (
+        _nodes_of_stack(scenario)
+        if isinstance(scenario, StackScenario)
+        else _hosts_of_fabric(scenario, python)
+    )
     return {
         "all": {
             "hosts": {
@@ -45,7 +42,34 @@ def inventory(scenario: Scenario, python: str) -> dict[str, object]:
     }
 
 
-def write_inventory(run: Run, python: str) -> Path:
+def _nodes_of_stack(scenario: StackScenario) -> dict[str, dict[str, object]]:
+    """Node 3 of the stack is container n3."""
+    hosts: dict[str, object] = {
+        f"n{node}": {
+            "lab_host": f"n{node}",
+            "lab_kind": "container",
+            "ansible_python_interpreter": CONTAINER_PYTHON,
+        }
+        for node in range(1, most_nodes(scenario) + 1)
+    }
+    return {"containers": hosts}
+
+
+def _hosts_of_fabric(scenario: Scenario, python: str) -> dict[str, dict[str, object]]:
+    groups: dict[str, dict[str, object]] = {"containers": {}, "mininet": {}}
+    for host in scenario.used_hosts():
+        kind = scenario.host_kind(host)
+        groups["containers" if kind == "container" else "mininet"][host] = {
+            "lab_host": host,
+            "lab_kind": kind,
+            "lab_streams_out": [s.name for s in scenario.all_streams if s.source == host],
+            "lab_streams_in": [s.name for s in scenario.all_streams if s.to == host],
+            "ansible_python_interpreter": CONTAINER_PYTHON if kind == "container" else python,
+        }
+    return groups
+
+
+def write_inventory(run: AnyRun, python: str) -> Path:
     """Write the inventory into the run's directory."""
     path = run.dir / INVENTORY_FILE
     data = inventory(run.scenario, python)

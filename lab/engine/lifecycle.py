@@ -8,7 +8,7 @@ from lab.emulation import net
 from lab.emulation.state import LabState, load_state
 from lab.engine.faults import heal_all
 from lab.engine.progress import Event
-from lab.engine.run import UP_S, Run, read_owner
+from lab.engine.run import UP_S, AnyRun, Run, read_owner
 from lab.errors import LabError
 from lab.results.files import write_json
 from lab.scenarios import FabricParams, vc_requests
@@ -116,7 +116,7 @@ def start(run: Run) -> int:
     return len(opened)
 
 
-def down(run: Run | None = None) -> net.DownReport:
+def down(run: AnyRun | None = None) -> net.DownReport:
     """Heal and remove whatever stands; safe to call in any state and more than once."""
     if run is not None:
         run.reporter().report("down", "removing the lab", 0.0)

@@ -17,7 +17,7 @@ from types import FrameType
 
 from lab.engine.inventory import INVENTORY_FILE
 from lab.engine.progress import Event, Follower
-from lab.engine.run import OWNER_VARIABLE, RUN_VARIABLE, Run
+from lab.engine.run import OWNER_VARIABLE, RUN_VARIABLE, AnyRun
 from lab.engine.watch import log_tail
 from lab.errors import LabError
 from lab.paths import PLAYBOOKS
@@ -42,7 +42,7 @@ class Failure:
     remedy: str = ""
 
 
-def ansible_environment(run: Run) -> dict[str, str]:
+def ansible_environment(run: AnyRun) -> dict[str, str]:
     """Environment of ansible-playbook: our plugins, no noise, one owner of the run."""
     return {
         **os.environ,
@@ -62,7 +62,7 @@ def ansible_environment(run: Run) -> dict[str, str]:
     }
 
 
-def command(run: Run) -> list[str]:
+def command(run: AnyRun) -> list[str]:
     """The command line that runs the scenario's playbook for a prepared run."""
     program = Path(sys.executable).with_name("ansible-playbook")
     variables = {
@@ -110,7 +110,7 @@ def interrupts_wait(say: Callable[[str], None]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def play(run: Run, on_event: Callable[[Event], None]) -> None:
+def play(run: AnyRun, on_event: Callable[[Event], None]) -> None:
     """Run the scenario's playbook to its end.
 
     Args:
@@ -149,7 +149,7 @@ def play(run: Run, on_event: Callable[[Event], None]) -> None:
         raise _failure(run, process.returncode, failures)
 
 
-def _failure(run: Run, code: int, failures: list[Failure]) -> LabError:
+def _failure(run: AnyRun, code: int, failures: list[Failure]) -> LabError:
     """The first cause of a failed playbook, in the words of whoever noticed it first."""
     if code < 0:
         name = signal.Signals(-code).name

@@ -9,14 +9,15 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import overload
 
 from lab.engine.engines import EMULATION, SIMULATION, choose_engine
 from lab.engine.inventory import write_inventory
-from lab.engine.run import Run, find_owner, write_owner
+from lab.engine.run import AnyRun, Run, find_owner, run_from, write_owner
 from lab.errors import LabError
 from lab.paths import RESULTS, shown
 from lab.results.runs import create_run
-from lab.scenarios import Scenario, load_scenario, scenario_path
+from lab.scenarios import AnyScenario, Scenario, StackScenario, load_any, scenario_path
 
 MIN_FREE_BYTES = 200_000_000
 _PLACE = "name another place for runs: LAB_RESULTS=DIR lab run ..."
@@ -43,7 +44,7 @@ def resolve(
     seed: int | None = None,
     dilation: float | None = None,
     engine: str | None = None,
-) -> tuple[Scenario, str]:
+) -> tuple[AnyScenario, str]:
     """Load and check a scenario as it will run; returns it with the engine's name.
 
     Without an engine it is the scenario's preferred one, whether this machine can run it or not.
@@ -53,10 +54,10 @@ def resolve(
         options["seed"] = str(seed)
     if dilation is not None:
         options["dilation"] = repr(dilation)
-    scenario = load_scenario(name, options)
+    scenario = load_any(name, options)
     chosen = choose_engine(scenario.name, scenario.engines, engine or scenario.engines[0]).engine
-    if chosen == SIMULATION:
-        scenario = load_scenario(name, options, engine=chosen)
+    if chosen == SIMULATION or isinstance(scenario, StackScenario):
+        scenario = load_any(name, options, engine=chosen)
     return scenario, chosen
 
 
@@ -68,7 +69,7 @@ def prepare(
     dilation: float | None = None,
     engine: str | None = None,
     results: Path = RESULTS,
-) -> Run:
+) -> AnyRun:
     """Check everything, then make ``results/<scenario>/<run>`` with its manifest.
 
     The playbooks' way in: without an engine it is the emulation, which they drive.
@@ -82,20 +83,40 @@ def prepare(
     return make_run(name, overrides, resolved, results=results)
 
 
+@overload
 def make_run(
     name: str,
     overrides: Mapping[str, str],
     resolved: tuple[Scenario, str],
     *,
     results: Path = RESULTS,
-) -> Run:
+) -> Run: ...
+
+
+@overload
+def make_run(
+    name: str,
+    overrides: Mapping[str, str],
+    resolved: tuple[AnyScenario, str],
+    *,
+    results: Path = RESULTS,
+) -> AnyRun: ...
+
+
+def make_run(
+    name: str,
+    overrides: Mapping[str, str],
+    resolved: tuple[AnyScenario, str],
+    *,
+    results: Path = RESULTS,
+) -> AnyRun:
     """Make the directory of a run that :func:`resolve` has checked."""
     scenario, chosen = resolved
     check_place(results)
     made = create_run(scenario, engine=chosen, overrides=overrides, root=results)
     shutil.copy(scenario_path(name), made.path / "scenario.yaml")
     write_owner(made.path, find_owner())
-    run = Run(made.path, scenario, chosen)
+    run = run_from(made.path, scenario, chosen)
     if chosen == EMULATION:
         write_inventory(run, sys.executable)
     run.reporter().report("prepare", f"run {made.name} is prepared", 1.0)

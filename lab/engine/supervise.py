@@ -17,10 +17,10 @@ from lab.engine.playbook import Interrupted, interrupts_raise, interrupts_wait, 
 from lab.engine.prepare import make_run, parse_overrides, resolve
 from lab.engine.processes import end_processes
 from lab.engine.progress import Event
-from lab.engine.run import Run
+from lab.engine.run import AnyRun, StackRun
 from lab.errors import LabError
 from lab.results.manifest import finish_manifest
-from lab.scenarios import load_scenario
+from lab.scenarios import Scenario, load_any
 
 GRACE_S = 3.0
 
@@ -60,7 +60,7 @@ def run_scenario(
     """
     overrides = parse_overrides(request.overrides)
     # The scenario is checked before the standing lab: a mistake in it should be told first.
-    offered = load_scenario(request.name, overrides)
+    offered = load_any(request.name, overrides)
     choice = choose_engine(offered.name, offered.engines, request.engine)
     resolved = resolve(
         request.name,
@@ -73,7 +73,8 @@ def run_scenario(
         say(choice.why)
     if choice.engine == SIMULATION:
         return _simulated(make_run(request.name, overrides, resolved), on_event, say)
-    if slow := warning(resolved[0]):
+    scenario, _ = resolved
+    if isinstance(scenario, Scenario) and (slow := warning(scenario)):
         say(slow)
     if clear_the_way():
         say("removed what an earlier, killed run had left")
@@ -81,7 +82,7 @@ def run_scenario(
 
 
 def _emulated(
-    run: Run, on_event: Callable[[Event], None], say: Callable[[str], None]
+    run: AnyRun, on_event: Callable[[Event], None], say: Callable[[str], None]
 ) -> RunOutcome:
     try:
         with interrupts_raise():
@@ -99,14 +100,19 @@ def _emulated(
 
 
 def _simulated(
-    run: Run, on_event: Callable[[Event], None], say: Callable[[str], None]
+    run: AnyRun, on_event: Callable[[Event], None], say: Callable[[str], None]
 ) -> RunOutcome:
     """Nothing of a simulation outlives this process, so there is nothing to remove."""
-    from lab.engine.simulate import simulate
-
     try:
         with interrupts_raise():
-            simulate(run, on_event)
+            if isinstance(run, StackRun):
+                from lab.engine.simulate_cases import simulate_run
+
+                simulate_run(run, on_event)
+            else:
+                from lab.engine.simulate import simulate
+
+                simulate(run, on_event)
     except Interrupted as interrupt:
         say("interrupted: the simulation has ended")
         finish_manifest(run.dir, ok=False, message=f"interrupted by {interrupt}")
@@ -125,7 +131,7 @@ def certificate_valid(run_dir: Path) -> bool:
     return bool(json.loads(path.read_text(encoding="utf-8")).get("valid", False))
 
 
-def _abandon(run: Run, why: str, say: Callable[[str], None]) -> None:
+def _abandon(run: AnyRun, why: str, say: Callable[[str], None]) -> None:
     """Remove the lab of a failed run and note how it ended; never hides the first error."""
     end_processes(run.dir.name, GRACE_S)
     try:

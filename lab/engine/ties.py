@@ -18,7 +18,9 @@ from lab.engine.playbook import interrupts_raise
 from lab.engine.prepare import make_run, parse_overrides, resolve
 from lab.engine.progress import Event, Follower
 from lab.engine.simulate import simulate_passes
+from lab.errors import LabError
 from lab.results import collect as tables
+from lab.scenarios import Scenario
 
 
 def simulate_ties(
@@ -33,12 +35,17 @@ def simulate_ties(
         Interrupted: a signal arrived.
     """
     options = parse_overrides(overrides)
-    resolved = resolve(name, options, engine=SIMULATION)
+    scenario, engine = resolve(name, options, engine=SIMULATION)
+    if not isinstance(scenario, Scenario):
+        raise LabError(
+            f"{name} is an experiment on a stack, whose ties follow the seed of each case",
+            remedy=f"lab run {name} --engine {SIMULATION} --seed 2",
+        )
     started_s = time.monotonic()
     each = []
     with interrupts_raise(), TemporaryDirectory(prefix="lab-ties-") as folder:
         for number in range(count):
-            run = make_run(name, options, resolved, results=Path(folder))
+            run = make_run(name, options, (scenario, engine), results=Path(folder))
             follower = Follower(run.dir)
 
             def tell(number: int = number, follower: Follower = follower) -> None:

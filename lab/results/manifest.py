@@ -14,7 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from lab.errors import LabError
 from lab.paths import PROJECT, shown
 from lab.results.files import read_json, write_json
+from lab.scenarios.loader import AnyScenario, is_of_stack
 from lab.scenarios.model import Scenario
+from lab.scenarios.stack_model import StackScenario
 
 MANIFEST = "manifest.json"
 _PROBE_TIMEOUT_S = 10
@@ -51,13 +53,32 @@ class Manifest(BaseModel):
     end: str | None = None
     exit: Exit | None = None
 
-    def resolved_scenario(self) -> Scenario:
+    def any_scenario(self) -> AnyScenario:
         """The scenario that ran."""
-        return Scenario.model_validate(self.parameters)
+        model = StackScenario if is_of_stack(self.parameters) else Scenario
+        return model.model_validate(self.parameters)
+
+    def resolved_scenario(self) -> Scenario:
+        """The scenario of the fabric that ran; LabError when it was one of a stack."""
+        scenario = self.any_scenario()
+        if isinstance(scenario, StackScenario):
+            raise LabError(
+                f"run {self.run} of {self.scenario} is one of a stack, not of the fabric"
+            )
+        return scenario
+
+    def stack_scenario(self) -> StackScenario:
+        """The scenario of a stack that ran; LabError when it was one of the fabric."""
+        scenario = self.any_scenario()
+        if isinstance(scenario, Scenario):
+            raise LabError(
+                f"run {self.run} of {self.scenario} is one of the fabric, not of a stack"
+            )
+        return scenario
 
 
 def new_manifest(
-    scenario: Scenario, run_name: str, engine: str, overrides: dict[str, str]
+    scenario: AnyScenario, run_name: str, engine: str, overrides: dict[str, str]
 ) -> Manifest:
     """A manifest of a run that begins now on this machine."""
     return Manifest(

@@ -17,7 +17,7 @@ from lab.results.manifest import (
     read_manifest,
     write_manifest,
 )
-from lab.scenarios.model import Scenario
+from lab.scenarios.loader import AnyScenario
 
 LATEST = "latest"
 RAW = "raw"
@@ -46,7 +46,7 @@ class RunDir:
 
 
 def create_run(
-    scenario: Scenario,
+    scenario: AnyScenario,
     *,
     engine: str = "emulation",
     overrides: Mapping[str, str] | None = None,

@@ -1,6 +1,8 @@
 """The tables of a run: one Parquet file per kind of observation, each with a fixed schema.
 
-All times ``t_*`` are virtual and count from the beginning of the pass; bytes are payload.
+All times ``t_*`` are virtual and count from the beginning of the pass or case; bytes are payload.
+Runs on the fabric have the tables of :data:`SCHEMAS`, runs of a stack those of
+:data:`STACK_SCHEMAS`.
 """
 
 from __future__ import annotations
@@ -15,12 +17,14 @@ from lab.errors import LabError
 from lab.paths import shown
 from lab.results.files import replacing
 
-Dtype = Literal["str", "int64", "float64"]
+Dtype = Literal["str", "int64", "float64", "bool", "category"]
 Schema = Mapping[str, Dtype]
 
 _TEXT: Dtype = "str"
 _INT: Dtype = "int64"
 _REAL: Dtype = "float64"
+_YES: Dtype = "bool"
+_WORD: Dtype = "category"
 
 
 def _schema(**columns: Dtype) -> Schema:
@@ -91,6 +95,35 @@ SCHEMAS: Mapping[str, Schema] = {
 }  # fmt: skip
 
 
+STACK_SCHEMAS: Mapping[str, Schema] = {
+    # The cases of the run: what was varied, and how each ended.
+    "cases": _schema(
+        case=_WORD, nodes=_INT, load=_WORD, network_load=_WORD, medium=_WORD, variant=_WORD,
+        parameters=_TEXT, repetition=_INT, seed=_INT, over_s=_REAL, ended_s=_REAL,
+    ),
+    # What nodes logged, without their datagrams; node 0 is the runtime. fields is JSON.
+    "events": _schema(
+        case=_WORD, t_s=_REAL, node=_INT, incarnation=_INT, kind=_WORD, phase=_WORD, cause=_TEXT,
+        fields=_TEXT,
+    ),
+    # Every datagram at its sender (send) and at its receiver (receive); peer 0 is all. The number
+    # in message is the same at both ends, see lab.results.logs.
+    "messages": _schema(
+        case=_WORD, t_s=_REAL, node=_INT, incarnation=_INT, direction=_WORD, peer=_INT,
+        network=_INT, channel=_WORD, label=_WORD, bytes=_INT, message=_INT,
+    ),
+    # What was asked of nodes; without a reply replied_s is nan and ok false. arguments and value
+    # are JSON.
+    "requests": _schema(
+        case=_WORD, node=_INT, incarnation=_INT, id=_INT, name=_WORD, arguments=_TEXT,
+        t_s=_REAL, replied_s=_REAL, ok=_YES, value=_TEXT,
+    ),
+    # What the runtime's instruments counted in a case.
+    "instruments": _schema(case=_WORD, where=_TEXT, name=_TEXT, value=_REAL),
+}  # fmt: skip
+_ALL = {**SCHEMAS, **STACK_SCHEMAS}
+
+
 def table_path(run_dir: Path, name: str) -> Path:
     """Where a table of a run is."""
     return run_dir / f"{name}.parquet"
@@ -98,7 +131,7 @@ def table_path(run_dir: Path, name: str) -> Path:
 
 def empty_table(name: str) -> pd.DataFrame:
     """The table without rows."""
-    return pd.DataFrame({c: pd.Series(dtype=dtype) for c, dtype in SCHEMAS[name].items()})
+    return pd.DataFrame({c: pd.Series(dtype=dtype) for c, dtype in _ALL[name].items()})
 
 
 def conform(name: str, frame: pd.DataFrame) -> pd.DataFrame:
@@ -107,7 +140,7 @@ def conform(name: str, frame: pd.DataFrame) -> pd.DataFrame:
     Raises:
         LabError: a column is missing, or holds what its type cannot.
     """
-    schema = SCHEMAS[name]
+    schema = _ALL[name]
     lacking = [column for column in schema if column not in frame.columns]
     if lacking:
         raise LabError(f"table {name} lacks the columns {', '.join(lacking)}")
@@ -145,9 +178,9 @@ def read_table(run_dir: Path, name: str) -> pd.DataFrame:
     return conform(name, frame)
 
 
-def read_tables(run_dir: Path) -> dict[str, pd.DataFrame]:
+def read_tables(run_dir: Path, schemas: Mapping[str, Schema] = SCHEMAS) -> dict[str, pd.DataFrame]:
     """All tables of a run; one that is missing comes back empty (its checks will fail)."""
     return {
         name: read_table(run_dir, name) if table_path(run_dir, name).exists() else empty_table(name)
-        for name in SCHEMAS
+        for name in schemas
     }

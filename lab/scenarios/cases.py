@@ -98,6 +98,11 @@ def virtual_s(scenario: StackScenario) -> float:
     return sum(planned.plan.over_s for planned in planned_cases(scenario))
 
 
+def most_nodes(scenario: StackScenario) -> int:
+    """The nodes of the largest case."""
+    return max(planned.nodes for planned in planned_cases(scenario))
+
+
 # --- which cases ----------------------------------------------------------------------------
 
 

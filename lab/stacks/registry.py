@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 
 from lab.errors import LabError
+from lab.stacks.checking import CheckerMaker
 from lab.stacks.core import Stack
 
 STACKS = ("mscs",)
@@ -16,3 +17,12 @@ def find_stack(name: str) -> Stack:
         raise LabError(f"there is no stack {name!r}", remedy=f"there are: {', '.join(STACKS)}")
     stack: Stack = importlib.import_module(f"lab.stacks.{name}").STACK
     return stack
+
+
+def find_checkers(name: str) -> tuple[CheckerMaker, ...]:
+    """Return the makers of a stack's invariant checkers: ``CHECKERS`` of its ``invariants``."""
+    find_stack(name)
+    makers: tuple[CheckerMaker, ...] = importlib.import_module(
+        f"lab.stacks.{name}.invariants"
+    ).CHECKERS
+    return tuple(makers)

@@ -33,7 +33,7 @@ from typing import Any  # noqa: E402 - Ansible wants its documentation first
 
 from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 
-from lab.engine.ansible_task import RUN_DIR_OPTION, Result, run_of, run_task  # noqa: E402
+from lab.engine.ansible_task import RUN_DIR_OPTION, Result, any_run_of, run_task  # noqa: E402
 
 OPTIONS: dict[str, dict[str, Any]] = {"run_dir": RUN_DIR_OPTION}
 
@@ -41,7 +41,7 @@ OPTIONS: dict[str, dict[str, Any]] = {"run_dir": RUN_DIR_OPTION}
 def _perform(module: AnsibleModule) -> Result:
     from lab.engine.evaluate import collect
 
-    run = run_of(module)
+    run = any_run_of(module)
     if module.check_mode:
         return {"changed": False, "tables": {}}
     return {"changed": True, "tables": collect(run)}

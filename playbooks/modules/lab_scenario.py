@@ -56,7 +56,16 @@ experiment:
   returned: when prepared
   type: str
 passes:
-  description: Names of the scenario's passes, in order.
+  description: Names of the passes of a scenario of the fabric, in order.
+  returned: when prepared
+  type: list
+  elements: str
+stack:
+  description: The protocol stack that the scenario is about; empty for the fabric.
+  returned: when prepared
+  type: str
+cases:
+  description: Names of the cases of a scenario of a stack, in order.
   returned: when prepared
   type: list
   elements: str
@@ -70,8 +79,10 @@ from typing import Any  # noqa: E402 - Ansible wants its documentation first
 
 from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 
-from lab.engine.ansible_task import Result, run_of, run_task  # noqa: E402
+from lab.engine.ansible_task import Result, any_run_of, run_task  # noqa: E402
+from lab.engine.engines import EMULATION  # noqa: E402
 from lab.errors import LabError  # noqa: E402
+from lab.scenarios import AnyScenario  # noqa: E402
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "state": {"type": "str", "choices": ["prepared", "analysed"], "default": "prepared"},
@@ -85,10 +96,21 @@ OPTIONS: dict[str, dict[str, Any]] = {
 def _analyse(module: AnsibleModule) -> Result:
     from lab.engine.evaluate import analyse
 
-    run = run_of(module)
+    run = any_run_of(module)
     if module.check_mode:
         return {"changed": False, "run_dir": str(run.dir)}
     return {"changed": True, "run_dir": str(run.dir), "valid": analyse(run)}
+
+
+def _parts(scenario: AnyScenario) -> Result:
+    """What an experiment's playbook walks through."""
+    from lab.scenarios import StackScenario
+    from lab.scenarios.cases import planned_cases
+
+    if isinstance(scenario, StackScenario):
+        cases = [planned.name for planned in planned_cases(scenario)]
+        return {"stack": scenario.stack, "cases": cases, "passes": []}
+    return {"stack": "", "cases": [], "passes": [passing.name for passing in scenario.passes]}
 
 
 def _prepare(module: AnsibleModule) -> Result:
@@ -96,7 +118,7 @@ def _prepare(module: AnsibleModule) -> Result:
 
     changed = module.params["run_dir"] is None
     if not changed:
-        run = run_of(module)
+        run = any_run_of(module)
         scenario, run_dir = run.scenario, str(run.dir)
     else:
         name = module.params["scenario"]
@@ -104,7 +126,7 @@ def _prepare(module: AnsibleModule) -> Result:
             raise LabError("neither scenario nor run_dir is given", remedy="-e scenario=NAME")
         overrides = {key: str(value) for key, value in module.params["set"].items()}
         if module.check_mode:
-            scenario, _ = resolve(name, overrides, seed=module.params["seed"])
+            scenario, _ = resolve(name, overrides, seed=module.params["seed"], engine=EMULATION)
             run_dir = ""
         else:
             run = prepare(name, overrides, seed=module.params["seed"])
@@ -113,7 +135,7 @@ def _prepare(module: AnsibleModule) -> Result:
         "changed": changed,
         "run_dir": run_dir,
         "experiment": scenario.playbook,
-        "passes": [passing.name for passing in scenario.passes],
+        **_parts(scenario),
     }
 
 

@@ -48,7 +48,7 @@ from typing import Any  # noqa: E402 - Ansible wants its documentation first
 
 from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 
-from lab.engine.ansible_task import Result, run_of, run_task  # noqa: E402
+from lab.engine.ansible_task import Result, any_run_of, run_task  # noqa: E402
 from lab.errors import LabError  # noqa: E402
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -60,7 +60,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 def _present(module: AnsibleModule) -> Result:
     from lab.engine import lifecycle
 
-    run = run_of(module)
+    run = any_run_of(module)
     state = lifecycle.standing_lab()
     if state is not None and state.run_dir == str(run.dir):
         return {"changed": False, "lab_id": state.lab_id}
@@ -75,7 +75,7 @@ def _absent(module: AnsibleModule) -> Result:
 
     if module.check_mode:
         return {"changed": bool(inventory().things), "removed": {}}
-    run = run_of(module) if module.params["run_dir"] else None
+    run = any_run_of(module) if module.params["run_dir"] else None
     report = lifecycle.down(run)
     if report.left:
         raise LabError(
