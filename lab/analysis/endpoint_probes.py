@@ -60,15 +60,13 @@ def losses_on_purpose(observations: Observations, pass_name: str) -> float:
 def endpoint_losses(observations: Observations, pass_name: str) -> tuple[float, str]:
     """Messages that were sent and neither received nor on their way at the end.
 
-    A message may be several frames, and what is on its way is counted in frames; each message
-    that a planned loss took has lost a cell at least.
+    Each message that a planned loss took has lost a cell at least.
     """
     endpoints = rows(observations, "endpoints", pass_name)
     echo = endpoints["role"].isin(["ping", "pong"])
     sent = float(endpoints.loc[echo | (endpoints["role"] == "send"), "injected"].sum())
     received = float(endpoints.loc[echo | (endpoints["role"] == "recv"), "messages"].sum())
-    queued = counter(observations, pass_name, LINE_CARDS, "queued_cells")
-    in_flight = counter(observations, pass_name, LINE_CARDS, "in_flight") if queued else 0.0
+    in_flight = counter(observations, pass_name, LINE_CARDS, "in_flight")
     overflow = counter(observations, pass_name, LINE_CARDS, "overflow")
     planned = losses_on_purpose(observations, pass_name)
     about = f"sent {sent:g}, received {received:g}, in flight {in_flight:g}"

@@ -15,14 +15,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lab.analysis.observations import MissingDataError, Observations
+from lab.fabric.buckets import EXCESS_BUCKETS, LATENESS_BOUNDS_US, LATENESS_BUCKETS
 from lab.results.collect import LINE_CARDS
-from lab.results.tables import EXCESS_BUCKETS, LATENESS_BUCKETS
 from lab.scenarios.model import Pass
 
 # A value of one pass and what it is about. Raises MissingDataError without data.
 Probe = Callable[[Observations, str], tuple[float, str]]
 
-_BUCKET_LIMITS_US = (500.0, 1000.0, 2000.0, 5000.0, 10_000.0, math.inf)
+_BUCKET_LIMITS_US = (*LATENESS_BOUNDS_US, math.inf)
 
 
 def rows(observations: Observations, table: str, pass_name: str) -> pd.DataFrame:

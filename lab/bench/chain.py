@@ -86,7 +86,7 @@ def with_line_cards() -> Iterator[LabState]:
     try:
         state.linecards_pid = cards.start_linecards(state)
         params = roomy_params(1000.0, 1).model_dump()
-        cards.configure(state, topology, params, quantum_us=QUANTUM_US)
+        cards.configure(state, topology, params, QUANTUM_US)
         save_state(state)
         vc = circuit(topology)
         ovs.change_flows(entries_by_switch([vc]))

@@ -21,7 +21,6 @@ from lab.signalling import Vc
 from lab.topology import PortRef, Topology
 
 LOG_FILE = "linecards.log"
-QUANTUM_US = 2000
 _START_TIMEOUT_S = 30.0
 _LOOK_EVERY_MS = 10
 _LOG_TAIL_LINES = 15
@@ -97,7 +96,7 @@ def configure(
     state: LabState,
     topology: Topology,
     fabric: Mapping[str, object],
-    quantum_us: int = QUANTUM_US,
+    quantum_us: int,
 ) -> None:
     """Tell the line cards the network and open the U-Net service of every host.
 

@@ -55,6 +55,7 @@ __all__ = [
 Progress = Callable[[str, float], None]
 _TOOLS = ("ip", "ovs-vsctl", "ovs-ofctl", "mnexec", "nsenter")
 _LOCK_WAIT_S = 10.0
+QUANTUM_US = 2000
 
 
 class HostProcess(Protocol):
@@ -80,6 +81,7 @@ def up(
     *,
     fabric: Mapping[str, object],
     on_progress: Progress,
+    quantum_us: int = QUANTUM_US,
     owner: Literal["run", "hand"] = "hand",
     hosts: Collection[str] | None = None,
     run_dir: Path | None = None,
@@ -94,6 +96,7 @@ def up(
         seed: draws the paths of circuits.
         fabric: parameters of the fabric model, virtual units.
         on_progress: told a phase and the fraction done.
+        quantum_us: how long the line cards sleep between two batches of frames, real time.
         owner: who removes it, a scenario's run or the user.
         hosts: the hosts to start; all of the topology when None.
         run_dir: the directory of the run that owns it.
@@ -121,7 +124,7 @@ def up(
                 if line_cards:
                     on_progress("starting the line cards", 0.8)
                     state.linecards_pid = cards.start_linecards(state)
-                    cards.configure(state, topology, fabric)
+                    cards.configure(state, topology, fabric, quantum_us)
             state.ready = True
             save_state(state)
         except BaseException:

@@ -12,6 +12,7 @@ from lab.engine.run import UP_S, AnyRun, Run, read_owner
 from lab.errors import LabError
 from lab.results.files import write_json
 from lab.scenarios import FabricParams, vc_requests
+from lab.scenarios.plan import batch_us
 from lab.topology import load_topology
 
 VCS_FILE = "vcs.json"
@@ -67,6 +68,7 @@ def up(run: Run) -> LabState:
         seed=scenario.seed,
         fabric=scenario.fabric.model_dump(),
         on_progress=lambda message, fraction: reporter.report("up", message, fraction),
+        quantum_us=batch_us(scenario),
         owner="run",
         hosts=scenario.used_hosts(),
         run_dir=run.dir,

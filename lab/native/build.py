@@ -38,6 +38,7 @@ SOURCES = (
     "observe.c",
     "lateness.c",
     "linecard.c",
+    "linecard_build.c",
     "readout.c",
     "sar.c",
     "crc32.c",

@@ -12,19 +12,13 @@ void lc_observe_event(lc *l, int32_t kind, uint32_t port, uint32_t vc, uint32_t 
     observe_event(&o, l->at_ns, kind, port, vc, hop);
 }
 
+static const int32_t BOUNDS_US[LATENESS_BUCKETS - 1] = {500,   1000,  2000,  5000,  10000, 15000,
+                                                        20000, 30000, 50000, 70000, 100000};
+
 static void count(histogram *h, double us) {
-    if (us <= 500)
-        h->le_500++;
-    else if (us <= 1000)
-        h->le_1000++;
-    else if (us <= 2000)
-        h->le_2000++;
-    else if (us <= 5000)
-        h->le_5000++;
-    else if (us <= 10000)
-        h->le_10000++;
-    else
-        h->gt_10000++;
+    int i = 0;
+    while (i < LATENESS_BUCKETS - 1 && us > BOUNDS_US[i]) i++;
+    h->bucket[i]++;
 }
 
 static void count_excess(lateness_row *r, int64_t ns) {
@@ -64,7 +58,6 @@ void lc_observe_crossing(lc *l, int64_t real_ns, int64_t excess_ns) {
 
 static void sample_lateness(lc *l, int64_t t) {
     lateness_row *now = &l->late;
-    if (!now->handed && !now->crossed) return;
     now->t_ns = t;
     if (now->handed) now->late_mean_us = (float)(l->late_sum_us / now->handed);
     if (now->crossed) {

@@ -110,9 +110,11 @@ int lc_run(lc *l, int control_fd);
 /* Tell endpoints that no pass has begun (their epoch is 0). */
 void lc_hold(lc *l);
 /* Begin a pass: virtual time 0 is at the monotonic clock's epoch_ns; totals and series start anew,
- * and what is still under way is forgotten (the pass before has counted it as not delivered). */
+ * and what is still under way is forgotten (the pass before has counted it as not delivered).
+ * Virtual time stands still at end_ns: then nothing is sent any more, and what the switches still put
+ * out is taken in and stays where it is, so that nothing moves when the books are closed. */
 void lc_pass(lc *l, const fab_params *params, const lc_inputs *inputs, int64_t epoch_ns,
-             int64_t sample_ns);
+             int64_t end_ns, int64_t sample_ns);
 void lc_cut(lc *l, uint32_t port, int cut);
 void lc_get_stats(lc *l, lc_stats *out);
 const lc_vc_totals *lc_totals(const lc *l); /* by VC */

@@ -96,6 +96,7 @@ struct lc {
     uint32_t touches;
     int epoll;
     int64_t epoch_ns;     /* monotonic clock of virtual 0 */
+    int64_t end_ns;       /* virtual time goes no further */
     int announced;        /* endpoints know the epoch */
     uint32_t pass_number;
     int64_t at_ns;        /* virtual time of the event being handled */
@@ -110,8 +111,12 @@ struct lc {
     lc_stats stats;
 };
 
+/* linecard_build.c */
+void lc_set_inputs(lc *l, const lc_inputs *in);
+
 /* linecard.c */
-int64_t lc_virtual_ns(const lc *l, int64_t mono_ns);
+int64_t lc_virtual_ns(const lc *l, int64_t mono_ns); /* as if the pass had no end */
+int64_t lc_present_ns(const lc *l, int64_t mono_ns);
 
 /* sar.c */
 /* Take what may be taken from send queues, and say whether the process need ring for more. */
@@ -146,6 +151,9 @@ static inline int64_t lc_clock_ns(clockid_t which) {
     clock_gettime(which, &t);
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
+
+/* Virtual time stands still: what was to begin by now has begun, and nothing more will. */
+static inline int lc_over(const lc *l) { return l->at_ns >= l->end_ns; }
 
 static inline uint8_t *lc_bytes(const lc *l, uint32_t frame) {
     return l->bytes + (size_t)frame * l->slot_bytes;

@@ -28,6 +28,7 @@ uint32_t fab_take_frame(fab *f) {
 }
 
 void fab_drop_frame(fab *f, uint32_t frame) {
+    f->frame[frame].kind = FAB_UNUSED;
     f->frame[frame].next = f->free_frame;
     f->free_frame = frame;
     f->frames_used--;

@@ -41,7 +41,7 @@
 
 enum { FAB_LINK_LEVEL = 0, FAB_SOURCE_QUENCH = 1 };
 enum { FAB_HOST = 0, FAB_SWITCH = 1 };
-enum { FAB_DATA = 0, FAB_CELL_QUENCH = 1, FAB_CELL_UNQUENCH = 2 };
+enum { FAB_DATA = 0, FAB_CELL_QUENCH = 1, FAB_CELL_UNQUENCH = 2, FAB_UNUSED = 3 };
 
 enum {
     FAB_BUSY = 1,  /* port starts to send frame at t0 and needs fab_done(port) at t1 */
@@ -123,7 +123,7 @@ typedef struct {
     uint32_t next;
     uint32_t vc;
     uint16_t hop;
-    uint8_t kind;               /* FAB_DATA, or the control cell it is */
+    uint8_t kind;               /* FAB_DATA, the control cell it is, or FAB_UNUSED in the pool */
     uint8_t about_hop;          /* control cells: the congested hop ... */
     uint32_t about_vc;          /* ... and VC */
     int32_t cells;

@@ -191,7 +191,7 @@ int lc_window_full(const lc *l, uint32_t vc) {
 
 static void feed(lc *l, uint32_t vc) {
     lc_vc *x = &l->vc[vc];
-    if (x->endpoint == FAB_NONE || !l->f->vc[vc].open) return;
+    if (x->endpoint == FAB_NONE || !l->f->vc[vc].open || lc_over(l)) return;
     unet_ni *ni = &l->endpoint[x->endpoint];
     if (!ni->segment) return;
     uint32_t c = channel_index(ni, x->channel);

@@ -26,9 +26,11 @@ typedef struct {
     int32_t port, frames, cells, control;
 } link_row;
 
-/* How many values fell between the bounds, in real microseconds. */
+/* How many values were at most 500, 1000, 2000, 5000, 10000, 15000, 20000, 30000, 50000, 70000, 100000
+ * real microseconds, and more. */
+#define LATENESS_BUCKETS 12
 typedef struct {
-    int32_t le_500, le_1000, le_2000, le_5000, le_10000, gt_10000;
+    int32_t bucket[LATENESS_BUCKETS];
 } histogram;
 
 typedef struct {

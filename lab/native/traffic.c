@@ -67,10 +67,14 @@ static int well_formed(const lc *l, const pdu *p, uint32_t bytes) {
            payload == p->cells * l->in.cell_payload_bytes;
 }
 
-/* Into the queue now, or when the modelled switch would have let it through. */
+/* Into the queue now, or when the modelled switch would have let it through; never, when the pass
+ * is over: then it stays here. */
 static void let_through(lc *l, uint32_t frame, const pdu *p) {
     int64_t there_ns = p->due_ns + l->in.switch_latency_ns;
-    lc_observe_crossing(l, l->stamp_ns - p->handed_ns, l->at_ns - there_ns);
+    int64_t put_out_ns = lc_virtual_ns(l, l->stamp_ns);
+    if (put_out_ns < l->at_ns) put_out_ns = l->at_ns;
+    lc_observe_crossing(l, l->stamp_ns - p->handed_ns, put_out_ns - there_ns);
+    if (lc_over(l) && there_ns <= l->end_ns) there_ns = l->end_ns + 1;
     if (there_ns > l->at_ns)
         evq_push(&l->events, there_ns, LC_EV_ARRIVE, l->f->frame[frame].vc, frame);
     else

@@ -28,16 +28,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lab.errors import LabError
+from lab.fabric.buckets import EXCESS_BUCKETS, LATENESS_BUCKETS
 from lab.paths import shown
 from lab.results.files import read_json, write_json
-from lab.results.tables import (
-    EXCESS_BUCKETS,
-    LATENESS_BUCKETS,
-    SCHEMAS,
-    conform,
-    empty_table,
-    write_table,
-)
+from lab.results.tables import SCHEMAS, conform, empty_table, write_table
 from lab.scenarios.model import Pass, Scenario
 from lab.scenarios.plan import steps
 from lab.signalling import Vc
@@ -255,7 +249,10 @@ def _series(raw: Path, prefix: str, ports: list[tuple[str, int]]) -> dict[str, p
 
 
 def _delays(rows: NDArray[Any]) -> pd.DataFrame:
-    """Lateness and crossing time of an interval stand in one native row; here they are two."""
+    """Lateness and crossing time of an interval stand in one native row; here they are two.
+
+    An interval in which no frame moved has its rows too: they show that a sample was taken.
+    """
     parts = []
     for what, prefix, frames in (("late", "late_", "handed"), ("crossing", "cross_", "crossed")):
         columns = {name: rows[prefix + name] for name in ("mean_us", "max_us", *LATENESS_BUCKETS)}
@@ -263,7 +260,7 @@ def _delays(rows: NDArray[Any]) -> pd.DataFrame:
         known = what == "crossing" and EXCESS_BUCKETS[0] in (rows.dtype.names or ())
         for name in (*EXCESS_BUCKETS, "exc_max_ns", "exc_mean_ns"):
             part[name] = rows[name] if known else 0
-        parts.append(part[part["frames"] > 0].assign(what=what))
+        parts.append(part.assign(what=what))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -14,6 +14,7 @@ from typing import Literal
 import pandas as pd
 
 from lab.errors import LabError
+from lab.fabric.buckets import EXCESS_BUCKETS, LATENESS_BUCKETS
 from lab.paths import shown
 from lab.results.files import replacing
 
@@ -31,10 +32,6 @@ def _schema(**columns: Dtype) -> Schema:
     # "pass" is a keyword of Python, so it is spelt pass_ here.
     return {name.rstrip("_"): dtype for name, dtype in columns.items()}
 
-
-LATENESS_BUCKETS = ("le_500", "le_1000", "le_2000", "le_5000", "le_10000", "gt_10000")
-# Crossings by how much longer than modelled they took, virtual ns.
-EXCESS_BUCKETS = ("exc_0", "exc_le_100", "exc_le_1000", "exc_le_10000", "exc_gt_10000")
 
 SCHEMAS: Mapping[str, Schema] = {
     # What endpoints counted, in bins: sent (accepted by the adapter) and received messages.

@@ -21,6 +21,12 @@ Role = Literal["send", "receive", "ping", "pong"]
 # the switches' main thread, which polls all ports on every turn.
 POLL_MS = 20
 
+# Real microseconds between two batches of the line cards. The longer, the fewer turns the switches'
+# main thread takes, and the more it carries; but frames are late by up to a batch's length.
+_EXACT_BATCH_US = 200
+_BATCH_US = (2000, 10_000)
+_BATCH_VIRTUAL_US = 20
+
 
 @dataclass(frozen=True)
 class Step:
@@ -139,6 +145,14 @@ def _courses(scenario: Scenario) -> list[_Course]:
         _Course(f"{group} at {rate:.0%}", rate, send_rate=rate, rates={group: rate})
         for rate in sweep.send_rates
     ]
+
+
+def batch_us(scenario: Scenario) -> int:
+    """How long the line cards sleep between two batches of frames, real microseconds."""
+    if scenario.exact_timing:
+        return _EXACT_BATCH_US
+    shortest, longest = _BATCH_US
+    return round(min(max(_BATCH_VIRTUAL_US * scenario.dilation, shortest), longest))
 
 
 def end_s(scenario: Scenario) -> float:

@@ -34,6 +34,7 @@ def cards(tmp_path: Path) -> Iterator[LineCards]:
     client.call(
         "configure",
         dilation=DILATION,
+        quantum_us=2000,
         params={},
         nodes=[{"name": "n1", "kind": "host"}, {"name": "n2", "kind": "host"}],
         links=[{"a": "n1", "a_port": 0, "a_if": None, "b": "n2", "b_port": 0, "b_if": None}],

@@ -212,7 +212,11 @@ def test_idle_line_cards_do_not_spin(cards: LineCards, tmp_path: Path) -> None:
 def test_bad_requests_are_answered_and_survived(cards: LineCards) -> None:
     for op, arguments, word in (
         ("fly", {}, "no operation"),
-        ("configure", {"dilation": 1, "params": {}, "nodes": [], "links": []}, "already"),
+        (
+            "configure",
+            {"dilation": 1, "quantum_us": 2000, "params": {}, "nodes": [], "links": []},
+            "already",
+        ),
         ("vcs", {"vcs": [{"id": 9}]}, "KeyError"),
         ("host", {"name": "n99", "dir": "/nowhere"}, "n99"),
     ):

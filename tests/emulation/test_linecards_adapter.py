@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 from twohosts import attach
 
@@ -24,11 +25,13 @@ pytestmark = pytest.mark.emulation
 CELL_NS = 424
 LEAST_NS = 3759  # at 266,000 messages/s
 PROPAGATION_NS = 100
+# What the line cards count of themselves, which goes on when all else stands still.
+CARDS_OWN = {"batches", "idle_waits", "cpu_s"}
 SIZES = (1, 40, 41, 88, 89, 2048, 8152, 8153, 16384, 65535, 65536)
 
 
 def begin(cards: LineCards, costs: AdapterCosts | None = None, /, **params: Any) -> None:
-    """Begin a pass that is under way already."""
+    """Begin a pass that is under way already and has no end."""
     cards.call(
         "pass",
         flow_control="quench",
@@ -164,6 +167,53 @@ def test_waiting_for_a_far_time_the_line_cards_still_listen(
         b.send(1, b"now")
         assert a.receive(10) is not None
         assert time.monotonic() - begun < 0.5
+
+
+def test_at_its_end_a_pass_stands_still_and_its_books_are_in_balance(
+    cards: LineCards, tmp_path: Path
+) -> None:
+    end_ns, way_ns = 50_000_000, 500_000
+    with attach(tmp_path, "n1", "x.a") as a:
+        b = attach(tmp_path, "n2", "x.b")
+        cards.call(
+            "pass",
+            flow_control="quench",
+            epoch_ns=time.monotonic_ns(),
+            end_ns=end_ns,
+            params=FabricParams(propagation_ns=way_ns).model_dump(),
+        )
+        for i in range(1, 60):
+            assert a.try_send(1, b"m" * 2048, not_before_ns=end_ns + (i - 50) * 20_000)
+        while b.virtual_now_ns() < end_ns:
+            time.sleep(0.02)
+        assert b.detach()
+        received = sum(1 for _ in iter(b.poll, None))
+        stats = cards.call("stats")
+        assert received == stats["delivered"] < stats["sent"] < 59
+        assert stats["in_flight"] == stats["sent"] - received
+        assert stats["now_ns"] == end_ns
+        assert stats["dropped_endpoint"] == stats["pdu_discarded_missing"] == 0
+        assert a.try_send(1, b"too late")
+        time.sleep(0.05)
+        later = cards.call("stats")
+        assert all(later[name] == stats[name] for name in stats if name not in CARDS_OWN)
+
+
+def test_samples_are_taken_while_nothing_moves(cards: LineCards, tmp_path: Path) -> None:
+    cards.call(
+        "pass",
+        flow_control="quench",
+        epoch_ns=time.monotonic_ns(),
+        end_ns=20_000_000,
+        sample_ns=2_000_000,
+    )
+    time.sleep(0.3)  # 30 ms virtual
+    cards.call("dump", dir=str(tmp_path), prefix="p")
+    rows = np.load(tmp_path / "p-lateness.npy")
+    assert len(rows) > 1
+    assert rows["handed"].sum() == rows["crossed"].sum() == 0
+    assert rows["t_ns"][-1] == 20_000_000  # the last is at the end, none is after it
+    assert (np.diff(rows["t_ns"]) > 0).all()
 
 
 def test_a_long_message_gets_all_its_buffers_or_none(cards: LineCards, tmp_path: Path) -> None:

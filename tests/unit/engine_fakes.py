@@ -31,7 +31,7 @@ class FakeLineCards:
 
     def __init__(self, path: Path, answers: dict[str, Callable[[], dict[str, Any]]]) -> None:
         self.requests: list[dict[str, Any]] = []
-        self._answers = answers
+        self.answers = answers
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.bind(str(path))
         self._socket.listen(4)
@@ -50,7 +50,7 @@ class FakeLineCards:
             for line in lines:
                 request = json.loads(line)
                 self.requests.append(request)
-                answer = self._answers.get(request["op"], dict)()
+                answer = self.answers.get(request["op"], dict)()
                 lines.write(json.dumps({"ok": True, **answer}).encode() + b"\n")
                 lines.flush()
 

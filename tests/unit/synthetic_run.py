@@ -21,16 +21,10 @@ from lab.analysis.front_to_back import alone
 from lab.analysis.loads import Loads, loads
 from lab.analysis.observations import Observations
 from lab.claims import Verdict
+from lab.fabric.buckets import EXCESS_BUCKETS, LATENESS_BUCKETS
 from lab.located_yaml import apply_options, read, validate
 from lab.results.runs import RunDir, create_run
-from lab.results.tables import (
-    EXCESS_BUCKETS,
-    LATENESS_BUCKETS,
-    SCHEMAS,
-    conform,
-    empty_table,
-    write_table,
-)
+from lab.results.tables import SCHEMAS, conform, empty_table, write_table
 from lab.scenarios.loader import load_scenario
 from lab.scenarios.model import Engine, Pass, Scenario
 from lab.scenarios.plan import Step, full_messages_per_s, steps, stream_sizes, vc_requests
@@ -372,7 +366,12 @@ def _links(scenario: Scenario, fluid: Fluid, vcs: tuple[Vc, ...]) -> pd.DataFram
 
 
 def _lateness(scenario: Scenario) -> pd.DataFrame:
-    counts = dict(zip(LATENESS_BUCKETS, (60, 30, 9, 1, 0, 0), strict=True))
+    counts = dict.fromkeys(LATENESS_BUCKETS, 0) | {
+        "le_500": 60,
+        "le_1000": 30,
+        "le_2000": 9,
+        "le_5000": 1,
+    }
     excess = dict(zip(EXCESS_BUCKETS, (100, 0, 0, 0, 0), strict=True))
     frame = pd.DataFrame({"t_ns": _sample_times(scenario)}).assign(
         frames=100,

@@ -76,7 +76,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     for host in state.hosts:
         labels.host_dir(state.lab_id, host).mkdir(parents=True)
     made: list[World] = []
-    stats = lambda: {"attached": made[0].started, "in_flight": 3}  # noqa: E731
+    stats = lambda: {"attached": made[0].started, "in_flight": 3, "in_switches": 0}  # noqa: E731
     cards = FakeLineCards(state.control_socket, {"stats": stats})
     world = World(run, state, cards, linecards)
     made.append(world)
@@ -102,6 +102,7 @@ def test_a_pass_from_beginning_to_end(world: World) -> None:
     request = next(r for r in world.cards.requests if r["op"] == "pass")
     assert request["flow_control"] == "link"
     assert request["sample_ns"] == 500_000
+    assert request["end_ns"] == 50_000_000
     assert request["params"] == world.run.scenario.fabric.model_dump()
     assert request["costs"] == world.run.scenario.adapter.model_dump()
     assert request["seed"] == world.run.scenario.seed
@@ -115,6 +116,28 @@ def test_a_pass_from_beginning_to_end(world: World) -> None:
     assert [change["rate"] for change in plan["changes"]] == [0, 1.0]
     assert plan["channel"] == 2
     assert {name for _, name in world.started} == {"bg2.a", "bg2.b", "cong2.a", "cong2.b"}
+
+
+def test_the_books_are_closed_when_the_switches_are_empty(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = iter([7, 2, 0])
+
+    def stats() -> dict[str, Any]:
+        ended = "pass" in world.cards.operations() and all(
+            process.poll() is not None for process in world.processes.values()
+        )
+        return {"attached": world.started, "in_switches": next(held) if ended else 9}
+
+    world.cards.answers["stats"] = stats
+    drive_pass(world.run, "on")
+    assert json.loads((world.run.raw / "on-stats.json").read_text())["in_switches"] == 0
+
+    # What a switch has lost never comes, and is not waited for for ever.
+    monkeypatch.setattr(drive, "EMPTY_TIMEOUT_S", 0.1)
+    world.cards.answers["stats"] = lambda: {"attached": world.started, "in_switches": 9}
+    drive_pass(world.run, "off")
+    assert json.loads((world.run.raw / "off-stats.json").read_text())["in_switches"] == 9
 
 
 def test_a_pass_has_its_own_streams_and_parameters(world: World) -> None:

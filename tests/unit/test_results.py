@@ -13,14 +13,13 @@ from synthetic_run import Synthetic, analysed_run, short_scenario, synthetic, wr
 
 from lab.claims import load_registry
 from lab.errors import LabError
+from lab.fabric.buckets import EXCESS_BUCKETS, LATENESS_BUCKETS
 from lab.results.collect import bucket_low_ns, collect, write_vcs
 from lab.results.files import replacing, write_text
 from lab.results.manifest import Exit, note_digest, read_manifest
 from lab.results.runs import create_run, find_run, list_runs, point_latest
 from lab.results.scorecard import count, read_scorecard, update_scorecard
 from lab.results.tables import (
-    EXCESS_BUCKETS,
-    LATENESS_BUCKETS,
     SCHEMAS,
     empty_table,
     read_table,
@@ -243,14 +242,17 @@ def test_delays_beyond_the_model_are_told_of_crossings(tmp_path: Path):
     dtype = np.dtype(
         [("t_ns", "i8"), ("handed", "i4"), ("crossed", "i4"), *kinds, *means, *excess, *more]
     )
-    row = np.zeros(1, dtype)
-    row["handed"] = row["crossed"] = 5
-    row["exc_0"], row["exc_le_1000"], row["exc_max_ns"] = 4, 1, 700
-    np.save(tmp_path / "raw" / "on-lateness.npy", row)
+    rows = np.zeros(2, dtype)
+    rows["t_ns"] = 100, 200  # nothing moved in the second interval
+    rows["handed"][0] = rows["crossed"][0] = 5
+    rows["exc_0"][0], rows["exc_le_1000"][0], rows["exc_max_ns"][0] = 4, 1, 700
+    np.save(tmp_path / "raw" / "on-lateness.npy", rows)
     collect(tmp_path, short_scenario())
-    lateness = read_tables(tmp_path)["lateness"].set_index("what")
-    assert lateness.loc["crossing", ["exc_0", "exc_le_1000", "exc_max_ns"]].tolist() == [4, 1, 700]
-    assert lateness.loc["late", list(EXCESS_BUCKETS)].sum() == 0
+    lateness = read_tables(tmp_path)["lateness"].set_index(["what", "t_ns"])
+    crossing = lateness.loc[("crossing", 100)]
+    assert crossing[["exc_0", "exc_le_1000", "exc_max_ns"]].tolist() == [4, 1, 700]
+    assert lateness.loc["late", list(EXCESS_BUCKETS)].to_numpy().sum() == 0
+    assert lateness.loc[("late", 200), "frames"] == 0
 
 
 def test_a_pass_has_only_the_streams_of_its_groups(tmp_path: Path):

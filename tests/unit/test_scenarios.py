@@ -11,7 +11,7 @@ from lab.errors import LabError
 from lab.fabric.params import FabricParams
 from lab.paths import SCENARIOS
 from lab.scenarios import endpoint_plans, list_scenarios, load_scenario, steps, vc_requests
-from lab.scenarios.plan import end_s, full_messages_per_s, pass_s, real_s, stream_rates
+from lab.scenarios.plan import batch_us, end_s, full_messages_per_s, pass_s, real_s, stream_rates
 from lab.scenarios.schema import SCHEMA_PATH, schema_text
 
 NAME = "switch-port-contention"
@@ -191,6 +191,15 @@ def test_the_timeline_has_a_step_per_rate():
     assert end_s(scenario) == pytest.approx(0.65)
     assert pass_s(scenario) == pytest.approx(0.71)
     assert real_s(scenario) == pytest.approx(142)
+
+
+def test_batches_are_short_where_latencies_are_judged_and_long_where_time_is_slow():
+    def batch(dilation: float, **changed: bool) -> int:
+        scenario = load_scenario(NAME)
+        return batch_us(scenario.model_copy(update={"dilation": dilation, **changed}))
+
+    assert [batch(d) for d in (10, 100, 300, 600, 1000)] == [2000, 2000, 6000, 10_000, 10_000]
+    assert batch(1000, exact_timing=True) == 200
 
 
 def test_plans_of_a_pass():

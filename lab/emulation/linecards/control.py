@@ -7,8 +7,9 @@ endpoint   host, name, segment: make an endpoint, with other queue sizes than us
 vcs        vcs: open VCs with their channels
 close      ids: close VCs
 hold       tell endpoints that no pass has begun
-pass       flow_control, epoch_ns, sample_ns, name, params, costs, seed: begin a pass; without
-           params, costs or seed it has those of ``configure``, none, and that of ``configure``
+pass       flow_control, epoch_ns, end_ns, sample_ns, name, params, costs, seed: begin a pass;
+           without end_ns its virtual time never stands still; without params, costs or seed it
+           has those of ``configure``, none, and that of ``configure``
 cut        node, port, cut: stop or start both directions of a link
 stats      totals so far, and who is attached
 snapshot   the fabric at this moment, for whoever watches
@@ -94,7 +95,7 @@ class Control:
         params: dict[str, Any],
         nodes: list[dict[str, Any]],
         links: list[dict[str, Any]],
-        quantum_us: int = 2000,
+        quantum_us: int,
         **more: Any,
     ) -> None:
         if self.network is not None:
@@ -135,6 +136,7 @@ class Control:
         self,
         flow_control: str,
         epoch_ns: int,
+        end_ns: int | None = None,
         sample_ns: int = 0,
         name: str = "",
         **setting: Any,
@@ -148,7 +150,7 @@ class Control:
             AdapterCosts(**costs),
             int(setting.get("seed", self._net.seed)),
         )
-        self._net.begin_pass(chosen, epoch_ns, sample_ns)
+        self._net.begin_pass(chosen, epoch_ns, end_ns, sample_ns)
         self._passes += 1
         self._pass_name = name
         return {"name": name}

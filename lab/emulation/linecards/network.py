@@ -12,6 +12,7 @@ from lab.fabric.params import FabricParams
 from lab.fabric.setup import native_params, setup_of
 
 NONE = 0xFFFFFFFF
+NEVER_NS = 2**63 - 1
 MAX_FRAME_BYTES = 8192
 """Payload of the largest train of cells that fits the network's MTU."""
 AAL5_TRAILER_BYTES = 8
@@ -170,8 +171,13 @@ class Network:
 
     # -- passes -------------------------------------------------------------------------------
 
-    def begin_pass(self, setting: PassSetting, epoch_ns: int, sample_ns: int) -> None:
-        """Forget what has been and begin anew with these parameters; VCs stay open."""
+    def begin_pass(
+        self, setting: PassSetting, epoch_ns: int, end_ns: int | None, sample_ns: int
+    ) -> None:
+        """Forget what has been and begin anew with these parameters; VCs stay open.
+
+        Virtual time stands still at ``end_ns``; without one it goes on.
+        """
         params = setting.params
         inputs = native_inputs(params, setting.costs, setting.seed)
         self.params = params
@@ -187,6 +193,7 @@ class Network:
             ffi.new("fab_params *", native_params(params, setting.flow_control)),
             ffi.new("lc_inputs *", inputs),
             epoch_ns,
+            NEVER_NS if end_ns is None else end_ns,
             sample_ns,
         )
 

@@ -13,12 +13,7 @@ import numpy.typing as npt
 from lab._native import ffi, lib
 from lab.emulation.linecards.network import Network
 from lab.emulation.linecards.service import Service
-
-BOUNDS = ("le_500", "le_1000", "le_2000", "le_5000", "le_10000", "gt_10000")
-"""Bounds of the histograms of lateness and crossing time, real microseconds."""
-
-EXCESS_BOUNDS = ("0", "le_100", "le_1000", "le_10000", "gt_10000")
-"""Bounds of the histogram of the time after the modelled switch let a frame go, virtual ns."""
+from lab.fabric.buckets import EXCESS_BUCKETS, LATENESS_BUCKETS
 
 ROWS = {
     "queues": np.dtype(
@@ -44,13 +39,13 @@ ROWS = {
             ("handed", "i4"),
             ("late_mean_us", "f4"),
             ("late_max_us", "f4"),
-            *((f"late_{bound}", "i4") for bound in BOUNDS),
+            *((f"late_{bucket}", "i4") for bucket in LATENESS_BUCKETS),
             ("crossed", "i4"),
             ("cross_mean_us", "f4"),
             ("cross_max_us", "f4"),
-            *((f"cross_{bound}", "i4") for bound in BOUNDS),
+            *((f"cross_{bucket}", "i4") for bucket in LATENESS_BUCKETS),
             ("exc_max_ns", "i8"),
-            *((f"exc_{bound}", "i4") for bound in EXCESS_BOUNDS),
+            *((bucket, "i4") for bucket in EXCESS_BUCKETS),
             ("exc_mean_ns", "f4"),
         ]
     ),

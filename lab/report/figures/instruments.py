@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pandas as pd
 
+from lab.fabric.buckets import LATENESS_BOUNDS_US, LATENESS_BUCKETS
 from lab.report.figures.base import Figure, panels, pass_label, plain_figure, trace
 from lab.report.palette import AMBER, BLUE, GREEN, MUTED, PINK, SERIES, VERMILION
 
-_BUCKETS = {
-    "le_500": "up to 0.5 ms",
-    "le_1000": "0.5 to 1 ms",
-    "le_2000": "1 to 2 ms",
-    "le_5000": "2 to 5 ms",
-    "le_10000": "5 to 10 ms",
-    "gt_10000": "over 10 ms",
-}
+_ENDS_MS = [us / 1000 for us in LATENESS_BOUNDS_US]
+_BUCKETS = dict(
+    zip(
+        LATENESS_BUCKETS,
+        (
+            f"up to {_ENDS_MS[0]:g} ms",
+            *(f"{low:g} to {high:g} ms" for low, high in pairwise(_ENDS_MS)),
+            f"over {_ENDS_MS[-1]:g} ms",
+        ),
+        strict=True,
+    )
+)
 _WHAT = {
     "machine": ("whole machine", MUTED),
     "ovs-vswitchd": ("Open vSwitch", BLUE),
