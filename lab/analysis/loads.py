@@ -177,7 +177,7 @@ def _max_min(asked: Loads) -> tuple[Floats, dict[str, Port]]:
 def _level(wanted: Floats, left: float) -> float:
     """The most time that each may take of what is left; infinite when there is enough for all."""
     times = np.sort(wanted[wanted > 0])
-    if times.sum() <= left * (1 + _EPSILON):
+    if not times.size or times.sum() <= left * (1 + _EPSILON):
         return math.inf
     # Those who want least get it, as long as that is below an equal share of the rest.
     rest = left - np.concatenate(([0.0], np.cumsum(times)[:-1]))

@@ -384,7 +384,7 @@ class Endpoint:
         """Return the adapter's counters of this endpoint."""
         return self.segment.counters()
 
-    def detach(self, timeout_s: float = 1.0) -> bool:
+    def detach(self, timeout_s: float = 5.0) -> bool:
         """Give the endpoint back, but keep what was received and all counters readable.
 
         Waits until the service has confirmed by closing its side: from then on the adapter

@@ -15,7 +15,6 @@ import pytest
 import unet_fake_ni
 from unet_fake_ni import FakeNi
 
-import lab.unet
 from lab.unet import (
     BadSegment,
     ChannelRefused,
@@ -29,7 +28,7 @@ from lab.unet import (
 )
 from lab.unet.segment import SEND_HEAD_AT, Geometry
 
-UNET = Path(lab.unet.__file__).parent
+PATIENCE_S = 30.0  # for what comes at once on an idle machine
 CHANNELS = {1: ("a", "b"), 2: ("c", "d"), 3: ("a", "d")}
 SMALL = Geometry(send_slots=8, recv_slots=16, free_slots=16, buffers=20, buffer_bytes=4096)
 
@@ -44,7 +43,7 @@ def attach(ni: FakeNi, name: str) -> Endpoint:
     return Endpoint.attach(name, ni.path)
 
 
-def eventually(condition: Callable[[], bool], timeout_s: float = 5.0) -> bool:
+def eventually(condition: Callable[[], bool], timeout_s: float = PATIENCE_S) -> bool:
     deadline = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline:
@@ -59,8 +58,8 @@ def test_a_message_arrives_as_it_was_sent(ni: FakeNi, length: int):
     with attach(ni, "a") as a, attach(ni, "b") as b:
         assert (a.channels, b.channels) == ([1, 3], [1])
         for _ in range(50):
-            a.send_wait(1, data, timeout_s=5)
-            with b.receive(5) as message:
+            a.send_wait(1, data, timeout_s=PATIENCE_S)
+            with b.receive(PATIENCE_S) as message:
                 assert message.data == data
                 assert len(message) == length
                 assert message.channel == 1
@@ -76,7 +75,7 @@ def test_receive_times_out(ni: FakeNi):
         began = time.monotonic()
         assert a.receive(0.05) is None
         assert a.receive(0) is None
-        assert 0.04 < time.monotonic() - began < 1
+        assert time.monotonic() - began > 0.04
         assert a.poll() is None
 
 
@@ -91,11 +90,10 @@ def test_a_full_queue_pushes_back_and_resumes(ni: FakeNi):
         assert not a.wait_for_room(4, 0.02)
         assert a.in_send_queue() == 8
         threading.Timer(0.1, ni.held.clear).start()
-        began = time.monotonic()
         a.send_wait(1, b"resumed")
-        assert 0.05 < time.monotonic() - began < 3
-        assert a.wait_for_room(0, 3)
-        lengths = [len(b.receive(3)) for _ in range(9)]
+        assert not ni.held  # it came back when there was room, not before
+        assert a.wait_for_room(0, PATIENCE_S)
+        lengths = [len(b.receive(PATIENCE_S)) for _ in range(9)]
         assert lengths == [100] * 8 + [7]
 
 
@@ -105,17 +103,17 @@ def test_a_held_channel_does_not_block_another_of_the_same_endpoint(ni: FakeNi):
         a.send(1, b"held")
         for number in range(5):
             a.send(3, bytes([number]))
-        assert [d.receive(3).data[0] for _ in range(5)] == list(range(5))
+        assert [d.receive(PATIENCE_S).data[0] for _ in range(5)] == list(range(5))
         assert (b.pending(), a.in_send_queue()) == (0, 6)
         ni.held.clear()
-        assert b.receive(3).data == b"held"
+        assert b.receive(PATIENCE_S).data == b"held"
         assert eventually(lambda: a.in_send_queue() == 0)
 
 
 def test_bulk_sending_of_equal_and_of_stamped_messages(ni: FakeNi):
     with attach(ni, "a") as a, attach(ni, "b") as b:
         assert a.send_many(1, 100, 5, bytes(range(100))) == 5
-        assert [b.receive(3).data for _ in range(5)] == [bytes(range(100))] * 5
+        assert [b.receive(PATIENCE_S).data for _ in range(5)] == [bytes(range(100))] * 5
 
         def stamp(memory: mmap.mmap, position: int, i: int) -> None:
             memory[position : position + 8] = i.to_bytes(8, "little")
@@ -125,7 +123,7 @@ def test_bulk_sending_of_equal_and_of_stamped_messages(ni: FakeNi):
         assert a.send_many(1, 8, 100, stamp) == 8
         assert a.send_many(1, 8, 100, stamp) == 0
         ni.held.clear()
-        assert [b.receive(3).data[0] for _ in range(8)] == list(range(8))
+        assert [b.receive(PATIENCE_S).data[0] for _ in range(8)] == list(range(8))
 
 
 def test_an_exhausted_free_queue_drops_and_counts(ni: FakeNi):
@@ -133,27 +131,27 @@ def test_an_exhausted_free_queue_drops_and_counts(ni: FakeNi):
     with attach(ni, "a") as a, attach(ni, "b") as b:
         held = []
         for _ in range(buffers):
-            a.send_wait(1, bytes(100), 3)
-            held.append(b.receive(3))
-        a.send_wait(1, bytes(100), 3)
+            a.send_wait(1, bytes(100), PATIENCE_S)
+            held.append(b.receive(PATIENCE_S))
+        a.send_wait(1, bytes(100), PATIENCE_S)
         assert eventually(lambda: b.counters()["ni_drop_no_buffer"] == 1)
-        a.send_wait(1, b"inline needs no buffer", 3)
-        assert b.receive(3).data.startswith(b"inline")
+        a.send_wait(1, b"inline needs no buffer", PATIENCE_S)
+        assert b.receive(PATIENCE_S).data.startswith(b"inline")
         for message in held:
             message.release()
             message.release()
         with pytest.raises(ValueError, match="released"):
             bytes(held[0].view)
         for _ in range(2 * buffers):
-            a.send_wait(1, bytes(100), 3)
-            b.receive(3).release()
+            a.send_wait(1, bytes(100), PATIENCE_S)
+            b.receive(PATIENCE_S).release()
         assert b.counters()["ni_drop_no_buffer"] == 1
 
 
 def test_a_full_receive_queue_drops_and_counts(ni: FakeNi):
     with attach(ni, "a") as a, attach(ni, "b") as b:
         for _ in range(SMALL.recv_slots + 3):
-            a.send_wait(1, b"short", 3)
+            a.send_wait(1, b"short", PATIENCE_S)
         assert eventually(lambda: b.counters()["ni_drop_recv_full"] == 3)
         assert b.pending() == SMALL.recv_slots
 
@@ -172,7 +170,7 @@ def test_protection(ni: FakeNi, tmp_path: Path):
             with pytest.raises(ChannelRefused, match="no channel 2"):
                 a.send(1, b"x")
             a.send(1, b"still works")
-            assert b.receive(3).data == b"still works"
+            assert b.receive(PATIENCE_S).data == b"still works"
             assert d.pending() == 0
             assert a.counters()["ni_rejected"] == 1
     with attach(ni, "a"):
@@ -236,7 +234,7 @@ def test_the_end_of_the_service_ends_a_sleep(tmp_path: Path):
         stopper = threading.Timer(0.1, ni.__exit__)
         stopper.start()
         with pytest.raises(NotAttached, match="gone away"):
-            a.receive(5)
+            a.receive(PATIENCE_S)
         with pytest.raises(NotAttached, match="gone away"):
             a.pause(5)
         stopper.join()
@@ -246,20 +244,20 @@ def test_the_end_of_the_service_ends_a_sleep(tmp_path: Path):
 def test_messages_outlive_the_endpoint_as_memory_only(ni: FakeNi):
     with attach(ni, "a") as a, attach(ni, "b") as b:
         a.send(1, bytes(100))
-        message = b.receive(3)
+        message = b.receive(PATIENCE_S)
     assert message.data == bytes(100)
     message.release()
 
 
 def test_wake_ups_are_coalesced_but_not_forever(ni: FakeNi):
     with attach(ni, "a") as a, attach(ni, "b") as b:
+        began = time.monotonic()
         a.send(1, b"early")
         assert eventually(lambda: b.pending() == 1)
-        began = time.monotonic()
-        assert b.wait_for_messages(2, at_least=4, or_after_us=150_000) == 1
-        assert 0.1 < time.monotonic() - began < 1
+        assert b.wait_for_messages(60, at_least=4, or_after_us=150_000) == 1
+        assert 0.15 < time.monotonic() - began < 50
         threading.Timer(0.05, lambda: [a.send(1, b"x") for _ in range(3)]).start()
-        assert b.wait_for_messages(5, at_least=4) == 4
+        assert b.wait_for_messages(30, at_least=4) == 4
 
 
 def test_event_loops_can_wait_for_the_file_descriptor(ni: FakeNi):
@@ -267,7 +265,7 @@ def test_event_loops_can_wait_for_the_file_descriptor(ni: FakeNi):
         assert b.arm()
         assert select.select([b], [], [], 0.02)[0] == []
         a.send(1, b"x")
-        assert select.select([b], [], [], 3)[0] == [b]
+        assert select.select([b], [], [], PATIENCE_S)[0] == [b]
         b.acknowledge()
         assert not b.arm()
         b.receive(0).release()
@@ -289,9 +287,10 @@ def test_upcalls_get_everything_that_is_pending(ni: FakeNi):
             assert batches == []
         assert eventually(lambda: sum(map(len, batches)) == 7)
         assert len(batches) == 1
-        for number in range(200):
-            a.send_wait(1, bytes([number]) * 50, 3)
-        assert eventually(lambda: sum(map(len, batches)) == 207)
+        for turn in range(1, 26):  # never more under way than the receive queue holds
+            for number in range(8):
+                a.send_wait(1, bytes([number]) * 50, PATIENCE_S)
+            assert eventually(lambda: sum(map(len, batches)) == 7 + 8 * turn)  # noqa: B023
         assert b.counters()["ni_drop_no_buffer"] == 0
 
 
@@ -299,9 +298,11 @@ def test_an_upcall_may_reply_and_the_foreground_may_block_meanwhile(ni: FakeNi):
     with attach(ni, "a") as a, attach(ni, "b") as b:
         answers: list[bytes] = []
         a.on_nonempty(lambda messages: answers.extend(m.data for m in messages))
-        b.on_nonempty(lambda messages: [b.send_wait(1, m.view, 3) for m in messages])
+        b.on_nonempty(lambda messages: [b.send_wait(1, m.view, PATIENCE_S) for m in messages])
         for number in range(300):
-            a.send_wait(1, number.to_bytes(2, "little"), 3)
+            # Both ways are full at most: what is under way fits the receive queues.
+            assert eventually(lambda: number - len(answers) < 16)  # noqa: B023
+            a.send_wait(1, number.to_bytes(2, "little"), PATIENCE_S)
         assert eventually(lambda: len(answers) == 300)
         assert answers == [number.to_bytes(2, "little") for number in range(300)]
 
@@ -311,40 +312,41 @@ def test_the_almost_full_upcall_waits_for_its_threshold(ni: FakeNi):
         batches: list[int] = []
         b.on_almost_full(lambda messages: batches.append(len(messages)))
         for _ in range(11):
-            a.send_wait(1, b"x", 3)
+            a.send_wait(1, b"x", PATIENCE_S)
         assert eventually(lambda: b.pending() == 11)
         time.sleep(0.02)
         assert batches == []
-        a.send_wait(1, b"x", 3)
+        a.send_wait(1, b"x", PATIENCE_S)
         assert eventually(lambda: batches == [12])
 
 
-def test_no_wake_up_is_lost_under_stress(ni: FakeNi):
+SERVE = """
+import sys
+from lab.unet import ping, sleeper
+sleeper.LONGEST_S = 60.0
+sys.exit(ping.main(["--serve", "--endpoint", "b", "--channel", "1"]))
+"""
+
+
+def test_no_wake_up_is_lost_under_stress(ni: FakeNi, monkeypatch: pytest.MonkeyPatch):
     """Sleep and wake on every message, against a peer in another process.
 
-    A sleeper looks again after a second by itself, so a lost wake-up would show as a round
-    trip of about that length.
+    A sleeper looks again after a while by itself; that while is made so long that a lost wake-up
+    shows as an answer that does not come.
     """
-    command = [sys.executable, "-S", "-E", str(UNET / "ping.py"), "--serve"]
+    monkeypatch.setattr("lab.unet.sleeper.LONGEST_S", 60.0)
     server = subprocess.Popen(
-        [*command, "--endpoint", "b", "--channel", "1"],
-        env={"LAB_UNET_SOCKET": ni.path},
-        stdout=subprocess.PIPE,
+        [sys.executable, "-c", SERVE], env={"LAB_UNET_SOCKET": ni.path}, stdout=subprocess.PIPE
     )
-    longest_s = trips = 0.0
+    assert server.stdout is not None
     try:
         assert b"echoing" in server.stdout.readline()
         with attach(ni, "a") as a:
-            until = time.monotonic() + 2.0
-            while (began := time.monotonic()) < until:
-                a.send_wait(1, b"ball", 5)
-                with a.receive(5) as message:
+            for _ in range(2000):
+                a.send_wait(1, b"ball", PATIENCE_S)
+                with a.receive(PATIENCE_S) as message:
                     assert message.view == b"ball"
-                longest_s = max(longest_s, time.monotonic() - began)
-                trips += 1
     finally:
         server.terminate()
         server.wait()
         server.stdout.close()
-    assert trips > 100
-    assert longest_s < 0.7

@@ -45,7 +45,7 @@ def test_probes_see_what_the_adapter_does(tmp_path: Path):
             )
         ni.wait_attached(2)
         ni.begin_pass(time.monotonic_ns())
-        assert [program.wait(30) for program in programs] == [0, 0]
+        assert [program.wait(120) for program in programs] == [0, 0]
     out = json.loads((tmp_path / "a.out").read_text())
     seen = out["observed"]
     assert (out["messages"], out["rejected"], len(out["windows"])) == (0, 0, 1)
