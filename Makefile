@@ -60,8 +60,9 @@ doctor: | $(LAB) ## say what this machine can do, and the remedy for what it can
 bench: setup ## measure switches, line cards and simulator on this machine; writes results/bench.json
 	@$(LAB) bench
 
-nightly: setup ## run every scenario on both engines and judge all claims; a part: SCENARIOS="a b"
-	@$(PLAYBOOK) playbooks/nightly.yml -e 'scenarios="$(SCENARIOS)"'
+nightly: setup ## the long tests, every scenario on both engines, all claims; a part: SCENARIOS="a b"
+	@$(PYTEST) -m slow; tests=$$?; \
+	$(PLAYBOOK) playbooks/nightly.yml -e 'scenarios="$(SCENARIOS)"' && exit $$tests
 
 report: | $(LAB) ## rebuild the report of the newest run of NAME=x
 	@$(LAB) report $(NAME)

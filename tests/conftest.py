@@ -5,6 +5,14 @@ import os
 import shutil
 import tempfile
 
+from hypothesis import settings
+
 # Before anything of the lab is imported, here or in a process that a test starts.
 os.environ["LAB_RESULTS"] = tempfile.mkdtemp(prefix="lab-test-results-")
 atexit.register(shutil.rmtree, os.environ["LAB_RESULTS"], ignore_errors=True)
+
+# The same examples in every run, and no time limit on one: a test must not fail because the machine
+# is busy, nor once in a hundred runs. For other examples: pytest --hypothesis-profile=random
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.register_profile("random", deadline=None)
+settings.load_profile("repeatable")

@@ -137,7 +137,7 @@ def test_the_adapters_processor_takes_its_time(cards: LineCards, tmp_path: Path)
 def test_a_message_is_sent_at_its_time_or_counted_as_late(cards: LineCards, tmp_path: Path) -> None:
     begin(cards)
     with attach(tmp_path, "n1", "x.a") as a, attach(tmp_path, "n2", "x.b") as b:
-        first_ns = a.virtual_now_ns() + 20_000_000
+        first_ns = a.virtual_now_ns() + 100_000_000
         for i in range(3):
             assert a.try_send(1, b"then", not_before_ns=first_ns + i * 50_000)
         sent = []
@@ -166,13 +166,13 @@ def test_waiting_for_a_far_time_the_line_cards_still_listen(
         begun = time.monotonic()
         b.send(1, b"now")
         assert a.receive(10) is not None
-        assert time.monotonic() - begun < 0.5
+        assert time.monotonic() - begun < 10
 
 
 def test_at_its_end_a_pass_stands_still_and_its_books_are_in_balance(
     cards: LineCards, tmp_path: Path
 ) -> None:
-    end_ns, way_ns = 50_000_000, 500_000
+    end_ns, way_ns = 100_000_000, 500_000
     with attach(tmp_path, "n1", "x.a") as a:
         b = attach(tmp_path, "n2", "x.b")
         cards.call(
@@ -207,7 +207,7 @@ def test_samples_are_taken_while_nothing_moves(cards: LineCards, tmp_path: Path)
         end_ns=20_000_000,
         sample_ns=2_000_000,
     )
-    time.sleep(0.3)  # 30 ms virtual
+    stat(cards, "now_ns", 20_000_000)
     cards.call("dump", dir=str(tmp_path), prefix="p")
     rows = np.load(tmp_path / "p-lateness.npy")
     assert len(rows) > 1

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 _NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
-_START_S = 30.0
+_START_S = 60.0
 
 
 class Chromium:
@@ -119,7 +119,7 @@ class Chromium:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    def wait_for(self, expression: str, timeout_s: float = 15.0) -> Any:
+    def wait_for(self, expression: str, timeout_s: float = 60.0) -> Any:
         """Wait until an expression is true; return its value."""
         deadline_s = time.monotonic() + timeout_s
         while not (value := self.value(expression)):

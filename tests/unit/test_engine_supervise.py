@@ -123,7 +123,7 @@ def test_processes_of_a_run_are_found_wherever_they_are() -> None:
         reaper = threading.Thread(target=stubborn.wait)
         reaper.start()
         end_processes(name, grace_s=0.3)
-        reaper.join(5)
+        reaper.join(60)
         assert stubborn.returncode == -signal.SIGKILL
         assert member.poll() is None
         assert other.poll() is None

@@ -32,8 +32,8 @@ def test_a_death_is_named_with_its_log(tmp_path: Path) -> None:
         process.kill()
         started_s = time.monotonic()
         with pytest.raises(LabError) as caught:
-            watch.wait(10)
-        assert time.monotonic() - started_s < 2
+            watch.wait(60)
+        assert time.monotonic() - started_s < 50
     process.wait()
     assert f"the sleeper (process {process.pid}) died" in caught.value.message
     assert "line 99" in caught.value.message
@@ -45,7 +45,7 @@ def test_an_expected_end_is_no_death() -> None:
     process = sleeper(0)
     with Watch() as watch:
         watch.add(Watched("the sleeper", process.pid, may_end=lambda: True))
-        watch.wait(5)
+        watch.wait(60)
         watch.wait(0)
     process.wait()
 
@@ -73,5 +73,5 @@ def test_of_several_deaths_the_fundamental_one_is_told() -> None:
         above.wait()
         below.kill()
         with pytest.raises(LabError, match="what it stands on"):
-            watch.wait(5)
+            watch.wait(60)
     below.wait()

@@ -87,7 +87,7 @@ streams = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     streams,
     st.sampled_from([0, 1]),

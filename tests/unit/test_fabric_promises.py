@@ -78,7 +78,7 @@ def test_an_idle_hop_costs_a_microsecond_whatever_the_message(
     st.integers(0, 2**32),
     st.sampled_from([4, 500, 2048, 9000]),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_lost_quench_cells_cost_no_frame_and_hold_no_source_for_ever(
     senders: int, frame_cells: int, loss: float, seed: int, message_bytes: int
 ) -> None:

@@ -212,7 +212,7 @@ def server() -> Iterator[Server]:
 
 
 def ask(server: Server, path: str, host: str = "") -> http.client.HTTPResponse:
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=60)
     connection.putrequest("GET", path, skip_host=True)
     connection.putheader("Host", host or f"127.0.0.1:{server.server_port}")
     connection.endheaders()
@@ -237,7 +237,7 @@ def test_a_page_from_elsewhere_cannot_read_it(server: Server) -> None:
 
 
 def test_events_carry_the_wiring_and_then_the_views(server: Server) -> None:
-    lab = FakeLab(steps=4)
+    lab = FakeLab()
     thread = threading.Thread(target=show, args=(lab, server.hub, 0.1))
     thread.start()
     answer = ask(server, "/events")
@@ -248,6 +248,7 @@ def test_events_carry_the_wiring_and_then_the_views(server: Server) -> None:
         if text.startswith("event: "):
             data = answer.readline().decode().removeprefix("data: ")
             seen.append((text.removeprefix("event: "), json.loads(data)))
+    lab.steps = 0
     thread.join()
     assert lab.closed
     assert [kind for kind, _ in seen] == ["lab", "view", "view"]

@@ -21,9 +21,9 @@ def browser() -> Iterator[Chromium]:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    """A page of a lab that goes after some forty looks."""
+    """A page of a lab that goes at the end of the test."""
     with (made := Server("127.0.0.1", 0)).running():
-        lab = FakeLab(steps=40)
+        lab = FakeLab()
         thread = threading.Thread(target=show, args=(lab, made.hub, 0.1))
         thread.start()
         yield made
