@@ -57,7 +57,7 @@ class Outlet:
         streams: Streams,
         quorum: QuorumVolume,
         halt: Callable[[Host, str], None],
-        fail: Callable[[Host, str], None],
+        fail: Callable[[Host, str, str], None],
     ) -> None:
         self.sent = 0
         self.addresses: dict[str, NodeId] = {}
@@ -94,9 +94,9 @@ class Outlet:
         """Do what a core put out."""
         self._ways[type(output)](host, level, output)
 
-    def failed(self, host: Host, why: str) -> None:
+    def failed(self, host: Host, what: str, why: str) -> None:
         """A core broke its contract."""
-        self._fail(host, why)
+        self._fail(host, what, why)
 
     def _send(self, host: Host, _: Level, send: Send) -> None:
         to = send.to
