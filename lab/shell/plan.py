@@ -24,7 +24,7 @@ from lab.errors import LabError
 CLUSTER_ADDRESS = "cluster"
 MOST_NODES = 199
 """The last numbers above are those of addresses that move."""
-EXIT_STOPPED, EXIT_FAILED_TO_START, EXIT_HALTED, EXIT_CORE_FAILED = 0, 1, 3, 70
+EXIT_STOPPED, EXIT_REFUSED, EXIT_HALTED, EXIT_FAILED = 0, 1, 3, 70
 
 
 class ShellPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
