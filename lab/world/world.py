@@ -244,6 +244,7 @@ class World:
             host.disk.crash(host.number)
             self.quorum.crash(host.number)
             self._streams.drop(host.number)
+            self._outlet.drop_addresses(host.number)
 
     def _halt(self, host: Host, reason: str) -> None:
         self.record.event(host.number, host.incarnation, HALTED, cause=reason)
