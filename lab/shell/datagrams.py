@@ -10,12 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 from lab.shell.clock import Clock
-from lab.shell.lateness import Histogram
 from lab.shell.log import EventLog
 from lab.shell.station import Station
 from lab.shell.wire import Origin, pack_datagram, unpack_datagram
 from lab.stacks.core import Multicast, Received, Send
 from lab.stacks.events import RECEIVE, SEND
+from lab.stacks.lateness import Histogram
 
 _SO_TIMESTAMPNS, _SO_RXQ_OVFL = 35, 40
 """Not in Python's socket module: when a datagram came; how many the socket had to drop."""
@@ -141,6 +141,7 @@ class Datagrams:
         origin = Origin(self._station.node, self._station.incarnation, self.sent + 1)
         packed = pack_datagram(origin, out.label, out.data)
         sock = self._own[out.network, out.channel]
+        sent_s = self._clock.now_s()  # before it can have arrived
         try:
             if address is not None:
                 sock.sendto(packed, (address, self._station.ports[out.channel]))
@@ -152,7 +153,7 @@ class Datagrams:
         self.sent += 1
         fields |= {"network": out.network, "channel": out.channel}
         fields |= {"label": out.label, "bytes": len(out.data)}
-        self._log.event(SEND, cause=origin.message, fields=fields)
+        self._log.event(SEND, cause=origin.message, fields=fields, t_s=sent_s)
 
     # --- receiving -----------------------------------------------------------------------
 

@@ -8,18 +8,12 @@ from typing import Any
 
 from lab.shell.clock import Clock
 from lab.shell.datagrams import Datagrams
-from lab.shell.lateness import Histogram
 from lab.shell.log import EventLog
 from lab.shell.node import Node
 from lab.shell.streams import Streams
+from lab.stacks.events import SHELL
+from lab.stacks.lateness import Histogram
 
-SHELL = "shell"
-"""Kind of these events. Each covers the time since the one before (phase ``window``; the last one
-of a clean end: ``end``). Fields: ``window_s``; ``cpu_s``, the process's real seconds of processor
-time; ``sent`` and ``received`` datagrams; ``unsent``, which the kernel would not take; ``refused``,
-which no shell had sent; ``dropped``, for which sockets had no room; and three histograms
-(:mod:`lab.shell.lateness`): ``timers_late``, ``waited`` (datagrams in sockets), ``busy`` (the
-process, between two waits)."""
 WINDOW_S = 5.0
 """Real seconds."""
 

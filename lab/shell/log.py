@@ -28,11 +28,23 @@ class EventLog:
         _cut_half_line(self._file)
 
     def event(
-        self, kind: str, phase: str = "", cause: str = "", fields: dict[str, Any] | None = None
+        self,
+        kind: str,
+        phase: str = "",
+        cause: str = "",
+        fields: dict[str, Any] | None = None,
+        *,
+        t_s: float | None = None,
     ) -> None:
-        """Note that something happened now."""
+        """Note that something happened: now, if no time is given."""
         event = Event(
-            self._clock.now_s(), self._node, kind, phase, cause, self._incarnation, fields or {}
+            t_s=self._clock.now_s() if t_s is None else t_s,
+            node=self._node,
+            kind=kind,
+            phase=phase,
+            cause=cause,
+            incarnation=self._incarnation,
+            fields=fields or {},
         )
         self._lines.append(event_line(event))
 

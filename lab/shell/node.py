@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 from lab.shell.clock import Clock
 from lab.shell.journal import Journal
-from lab.shell.lateness import Histogram
 from lab.stacks.core import LEVELS, Core, Halt, Input, Level, Output, Post, Posted, Start, TimerDue
+from lab.stacks.lateness import Histogram
 
 
 class Node:

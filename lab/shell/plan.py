@@ -39,7 +39,7 @@ class ShellPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     options: dict[str, Any] = {}
     seed: int = 1
     networks: tuple[str, ...] = ("10.1.0", "10.2.0")
-    addresses: dict[str, int] = {CLUSTER_ADDRESS: 250}
+    addresses: dict[str, int] = msgspec.field(default_factory=lambda: {CLUSTER_ADDRESS: 250})
     first_port: int = 7000
     reservation_s: float = 10.0
     """Who holds the quorum volume and has not renewed for so long may lose it to another node."""
