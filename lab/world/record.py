@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from lab.stacks.checking import EVERY_KIND
 from lab.stacks.core import Input, Output
 from lab.stacks.events import RECEIVE, SEND, Event, event_line
 from lab.world.agenda import NS, Agenda
@@ -38,7 +39,7 @@ class Record:
         self._encoder = msgspec.msgpack.Encoder()
 
     def listen(self, kind: str, listener: OnEvent) -> None:
-        """Have a function called with every event of a kind."""
+        """Have a function called with every event of a kind, or of every kind that is kept."""
         self._listeners[kind].append(listener)
         if kind in (SEND, RECEIVE):
             self.traffic = True
@@ -57,6 +58,8 @@ class Record:
         event = Event(t_s, node, kind, phase, cause, incarnation, fields or {})
         self.events.append(event)
         for listener in self._listeners.get(kind, ()):
+            listener(event)
+        for listener in self._listeners.get(EVERY_KIND, ()):
             listener(event)
 
     def sent(self, node: int, incarnation: int, frame: Frame, peer: int, name: str) -> None:

@@ -93,7 +93,7 @@ class World:
         self._build_network()
         self._build_nodes()
         self._checking = Checking(checkers)
-        for kind in sorted(self._checking.kinds):
+        for kind in self._checking.listened_kinds:
             self.record.listen(kind, self._check)
         self._begin()
 
