@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from asyncio.subprocess import PIPE, Process
+from collections import defaultdict
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ class Programs:
         self._station = station
         self._spawn = spawn
         self._running: dict[str, Process] = {}
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """By name: a start is over before the stop that came after it begins."""
 
     async def start(self, arguments: Mapping[str, Any], on_end: Callable[[str], None]) -> None:
         """Start a program and wait until it is ready; ``on_end`` is told if it ends by itself.
@@ -43,6 +46,10 @@ class Programs:
             LabError: it cannot be started, or ended before it was ready; says why.
         """
         name, argv = self._command(arguments)
+        async with self._turns[name]:
+            await self._start(name, argv, on_end)
+
+    async def _start(self, name: str, argv: list[str], on_end: Callable[[str], None]) -> None:
         if name in self._running:
             raise LabError(f"a program {name!r} runs already")
         process = await asyncio.create_subprocess_exec(*argv, stdin=PIPE, stdout=PIPE, stderr=PIPE)
@@ -59,9 +66,10 @@ class Programs:
 
     async def stop(self, name: str) -> None:
         """Stop a program, if it runs."""
-        process = self._running.get(name)
-        if process is not None:
-            await self._end(name, process)
+        async with self._turns[name]:
+            process = self._running.get(name)
+            if process is not None:
+                await self._end(name, process)
 
     async def close(self) -> None:
         """End all programs at once."""

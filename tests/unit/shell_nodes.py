@@ -42,7 +42,7 @@ class Nodes:
         networks = ("127.77.1", "127.77.2")
         self.plan = ShellPlan(
             "puppet", more.pop("nodes", 3), epoch_in(0), networks=networks, first_port=first_port,
-            **more,
+            addresses={"cluster": 250}, **more,
         )  # fmt: skip
         write_plan(root / "plan.json", self.plan)
         (root / "quorum").mkdir()
