@@ -1,6 +1,7 @@
 """Analysis of runs: throughput, the claims' measurements, the fidelity certificate."""
 
-from lab.analysis.fidelity import Certificate, CheckResult, certify
+from lab.analysis.certificate import Certificate, CheckResult
+from lab.analysis.fidelity import certify
 from lab.analysis.run import analyse, observe, verdicts_of
 
 __all__ = [

@@ -16,8 +16,10 @@ from lab.analysis.compare import Difference, compare, figures
 from lab.analysis.run import FIDELITY, observe
 from lab.paths import RESULTS
 from lab.results.files import read_json, write_json, write_text
+from lab.results.manifest import read_manifest
 from lab.results.runs import newest_run
 from lab.results.scorecard import update_scorecard
+from lab.scenarios import is_of_stack
 from lab.scenarios.model import Engine
 
 EMULATION, SIMULATION = get_args(Engine)
@@ -87,6 +89,8 @@ def _scenario(name: str, root: Path) -> dict[str, Any] | None:
     emulation, simulation = runs
     if emulation is None or simulation is None:
         return None
+    if is_of_stack(read_manifest(emulation).parameters):
+        return None  # the table is about the fabric
     differences = compare(figures(observe(emulation)), figures(observe(simulation)))
     return {
         "scenario": name,

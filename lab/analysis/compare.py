@@ -24,7 +24,7 @@ from lab.analysis.observations import Observations
 from lab.scenarios.model import Pass
 from lab.scenarios.plan import Step, steps
 
-Kind = Literal["throughput", "latency", "claim"]
+Kind = Literal["throughput", "latency", "rate", "claim"]
 
 ALL = "all streams"
 SIGNIFICANT = 3.0
@@ -112,7 +112,7 @@ def _throughput(where: str, rows: pd.DataFrame, step: Step, bin_ns: int, edge_by
     counts = _per_bin(received, "bytes", step, bin_ns)
     rates = counts / bin_ns * 1e3  # bytes/ns * 1e3 = MByte/s
     window_ns = step.t_end_ns - step.t_settled_ns
-    value, error = _mean(rates, np.ones_like(rates))
+    value, error = mean_with_error(rates, np.ones_like(rates))
     grain = edge_bytes / window_ns * 1e3
     return Figure(f"{where}: throughput", "throughput", "MByte/s", value, error, grain)
 
@@ -123,7 +123,7 @@ def _latency(where: str, rows: pd.DataFrame, step: Step, bin_ns: int) -> Iterabl
     if not messages.sum():
         return
     sums = _per_bin(timed, "latency_sum_ns", step, bin_ns)
-    value, error = _mean(sums / 1e3, messages)
+    value, error = mean_with_error(sums / 1e3, messages)
     yield Figure(f"{where}: latency", "latency", "us", value, error)
 
 
@@ -136,7 +136,9 @@ def _per_bin(rows: pd.DataFrame, column: str, step: Step, bin_ns: int) -> NDArra
     return counts
 
 
-def _mean(sums: NDArray[np.float64], weights: NDArray[np.float64]) -> tuple[float, float | None]:
+def mean_with_error(
+    sums: NDArray[np.float64], weights: NDArray[np.float64]
+) -> tuple[float, float | None]:
     """sum(sums) / sum(weights), and its standard error over consecutive parts.
 
     Neighbouring bins depend on each other; parts of several bins each hardly do.

@@ -8,10 +8,7 @@ which engine it is made. A check whose instrument recorded nothing has failed.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-
+from lab.analysis.certificate import Certificate, Check
 from lab.analysis.endpoint_probes import (
     endpoint_faults,
     endpoint_losses,
@@ -20,9 +17,8 @@ from lab.analysis.endpoint_probes import (
     paced_shortfall,
     windows_reported,
 )
-from lab.analysis.observations import MissingDataError, Observations
+from lab.analysis.observations import Observations
 from lab.analysis.probes import (
-    Probe,
     counters_sum,
     cpu_p95,
     delay_p99_us,
@@ -39,116 +35,34 @@ from lab.analysis.probes import (
     window_gaps,
 )
 from lab.results.collect import LINE_CARDS
-from lab.scenarios.model import Engine, Scenario
-
-
-@dataclass(frozen=True)
-class CheckResult:
-    """One line of the certificate; ``value`` is None when nothing was recorded."""
-
-    name: str
-    value: float | None
-    bound: str
-    ok: bool
-    why: str
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """All checks of a run; it is valid when every one of them is met."""
-
-    checks: tuple[CheckResult, ...]
-
-    @property
-    def valid(self) -> bool:
-        """Whether every check is met."""
-        return bool(self.checks) and all(check.ok for check in self.checks)
-
-    @property
-    def why(self) -> str:
-        """The checks that failed, in one line."""
-        return "; ".join(
-            f"{c.name}: {c.why}" if c.value is None else f"{c.name} is {c.value:.4g}, not {c.bound}"
-            for c in self.checks
-            if not c.ok
-        )
-
-    def plain(self) -> dict[str, object]:
-        """As fidelity.json holds it."""
-        return {"valid": self.valid, "checks": [asdict(check) for check in self.checks]}
-
-
-@dataclass(frozen=True)
-class Check:
-    """A bound on one value; over all passes, the worst value counts.
-
-    ``at_least`` turns the bound into a lower one. ``why`` is the reason for the bound. The check is
-    made of runs of those ``engines``, and of scenarios to which it ``applies``.
-    """
-
-    name: str
-    probe: Probe
-    bound: float
-    unit: str
-    why: str
-    at_least: bool = False
-    engines: tuple[Engine, ...] = ("emulation",)
-    applies: Callable[[Scenario], bool] = lambda _: True
-
-    @property
-    def bound_text(self) -> str:
-        """The bound in words."""
-        sign = ">=" if self.at_least else "<="
-        return f"{sign} {self.bound:g} {self.unit}".rstrip()
-
-    def meets(self, value: float) -> bool:
-        """Whether a value is within the bound."""
-        return value >= self.bound if self.at_least else value <= self.bound
+from lab.scenarios.model import Engine
 
 
 def certify(observations: Observations) -> Certificate:
     """Judge a run by all checks that its engine and its scenario ask for."""
-    return Certificate(tuple(_run(check, observations) for check in checks_of(observations)))
+    passes = [passing.name for passing in observations.scenario.passes]
+    checks = checks_of(observations)
+    return Certificate(tuple(check.run(observations, passes, "pass") for check in checks))
 
 
-def checks_of(observations: Observations) -> tuple[Check, ...]:
+def checks_of(observations: Observations) -> tuple[Check[Observations], ...]:
     """The checks that are made of a run."""
     return tuple(
         check
         for check in CHECKS
-        if observations.engine in check.engines and check.applies(observations.scenario)
+        if observations.engine in check.engines and check.applies(observations)
     )
-
-
-def _run(check: Check, observations: Observations) -> CheckResult:
-    worst: float | None = None
-    told = "the run has no pass"
-    for passing in observations.scenario.passes:
-        try:
-            value, about = check.probe(observations, passing.name)
-        except MissingDataError as error:
-            why = f"pass {passing.name}: {error}, so this cannot be ruled out"
-            return CheckResult(check.name, None, check.bound_text, ok=False, why=why)
-        if not math.isfinite(value):
-            value = -math.inf if check.at_least else math.inf
-        if worst is None or (value < worst if check.at_least else value > worst):
-            worst, told = value, f"pass {passing.name}: {about}"
-    if worst is None:
-        return CheckResult(check.name, None, check.bound_text, ok=False, why=told)
-    value_shown = worst if math.isfinite(worst) else None
-    why = f"{told} ({check.why})"
-    return CheckResult(check.name, value_shown, check.bound_text, check.meets(worst), why)
 
 
 _BOTH: tuple[Engine, ...] = ("emulation", "simulation")
 _SIMULATION: tuple[Engine, ...] = ("simulation",)
 
 
-def _exact(scenario: Scenario) -> bool:
-    return scenario.exact_timing
+def _exact(run: Observations) -> bool:
+    return run.scenario.exact_timing
 
 
-CHECKS: tuple[Check, ...] = (
+CHECKS: tuple[Check[Observations], ...] = (
     Check(
         "endpoints-complete", endpoints_complete, 0, "endpoints",
         "every stream needs a sender and a receiver that stayed to the end", engines=_BOTH,

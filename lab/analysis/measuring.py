@@ -8,21 +8,39 @@ after: ``front-to-back`` and ``front-to-back-short`` to ``front-to-back``.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
 
 from lab.analysis.observations import MissingDataError, Observations
 from lab.claims.judge import Measurement
 
-Measure = Callable[[Observations], Measurement]
 Key = tuple[str, str | None]
 
 
-class Measures:
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+class Observed(Protocol):
+    """Observations of a run of some scenario."""
+
+    @property
+    def scenario(self) -> _Named:
+        """The scenario that ran."""
+
+
+RunT = TypeVar("RunT", bound=Observed)
+
+
+class MeasureTable(Generic[RunT]):
     """A table of measurement functions, filled by decorating them."""
 
     def __init__(self) -> None:
-        self._functions: dict[Key, Measure] = {}
+        self._functions: dict[Key, Callable[[RunT], Measurement]] = {}
 
-    def of(self, claim: str, scenario: str | None = None) -> Callable[[Measure], Measure]:
+    def of(
+        self, claim: str, scenario: str | None = None
+    ) -> Callable[[Callable[[RunT], Measurement]], Callable[[RunT], Measurement]]:
         """Declare the decorated function as the measurement of a claim.
 
         Args:
@@ -30,20 +48,20 @@ class Measures:
             scenario: the family of scenarios in which it is measured so; None for all others.
         """
 
-        def declare(function: Measure) -> Measure:
+        def declare(function: Callable[[RunT], Measurement]) -> Callable[[RunT], Measurement]:
             self._add((claim, scenario), function)
             return function
 
         return declare
 
-    def _add(self, key: Key, function: Measure) -> None:
+    def _add(self, key: Key, function: Callable[[RunT], Measurement]) -> None:
         if key in self._functions:
             raise ValueError(f"{key[0]} is measured twice in {key[1] or 'all scenarios'}")
         self._functions[key] = function
 
-    def merged(self, *others: Measures) -> Measures:
+    def merged(self, *others: MeasureTable[RunT]) -> MeasureTable[RunT]:
         """All tables in one."""
-        merged = Measures()
+        merged: MeasureTable[RunT] = MeasureTable()
         for table in (self, *others):
             for key, function in table._functions.items():
                 merged._add(key, function)
@@ -54,14 +72,14 @@ class Measures:
         """The claims that can be measured."""
         return tuple(dict.fromkeys(claim for claim, _ in self._functions))
 
-    def find(self, claim: str, scenario: str) -> Measure | None:
+    def find(self, claim: str, scenario: str) -> Callable[[RunT], Measurement] | None:
         """The function that measures a claim in a scenario; None when there is none."""
         families = [name for known, name in self._functions if known == claim and name is not None]
         own = [name for name in families if scenario == name or scenario.startswith(f"{name}-")]
         family = max(own, key=len, default=None)
         return self._functions.get((claim, family))
 
-    def measure(self, claim: str, observations: Observations) -> Measurement:
+    def measure(self, claim: str, observations: RunT) -> Measurement:
         """Measure one claim; what lacks its data comes back with ``missing`` set."""
         function = self.find(claim, observations.scenario.name)
         if function is None:
@@ -70,3 +88,7 @@ class Measures:
             return function(observations)
         except MissingDataError as error:
             return Measurement(claim, missing=str(error))
+
+
+Measures = MeasureTable[Observations]
+"""Of runs on the fabric."""

@@ -89,20 +89,16 @@ def _two(first: str, second: str, within: float, json_output: bool) -> int:
     """Compare two runs; returns how many figures are outside."""
     from lab.analysis import agreement
     from lab.analysis import compare as comparing
-    from lab.analysis.run import MEASURES, observe
+    from lab.analysis.run import figures_of
     from lab.paths import shown
     from lab.results.runs import find_run
 
     a, b = find_run(first), find_run(second)
-    differences = comparing.compare(
-        comparing.figures(observe(a), MEASURES),
-        comparing.figures(observe(b), MEASURES),
-        within=within,
-    )
+    differences = comparing.compare(figures_of(a), figures_of(b), within=within)
     if not differences:
         raise LabError(
             f"{shown(a)} and {shown(b)} have no figure in common",
-            remedy="compare runs of one scenario with the same passes and steps",
+            remedy="compare runs of one scenario with the same passes and steps, or cases",
         )
     counts = agreement.tally(differences)
     if json_output:

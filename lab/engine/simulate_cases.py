@@ -7,20 +7,15 @@ there are cores, the largest first, so that none of them is left with a large ca
 from __future__ import annotations
 
 import hashlib
-import os
-import signal
-import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import active_children, get_context, parent_process
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
 
 from lab.engine import evaluate
 from lab.engine.progress import Event, Follower
 from lab.engine.run import SIMULATE, SIMULATE_S, StackRun
-from lab.errors import LabError
+from lab.engine.workers import worker_pool
 from lab.results.cases import CaseRecord, Count, tabulate_case, write_case
 from lab.results.manifest import note_digest
 from lab.scenarios.cases import PlannedCase
@@ -67,30 +62,17 @@ def simulate_cases(run: StackRun, look: Callable[[], None]) -> str:
     """
     digests: dict[str, str] = {}
     started_s, work = time.monotonic(), {case.name: weight(case) for case in run.cases}
-    with ProcessPoolExecutor(
-        max_workers=os.cpu_count(), mp_context=get_context("spawn"), initializer=_begin_worker
-    ) as pool:
+    with worker_pool() as pool:
         waiting: dict[Future[str], str] = {
             pool.submit(carry_out, case.plan, run.case_dir(case.name)): case.name
             for case in sorted(run.cases, key=lambda case: -work[case.name])
         }
-        try:
-            while waiting:
-                _report(run, digests, work, time.monotonic() - started_s)
-                look()
-                done, _ = wait(waiting, timeout=LOOK_S, return_when=FIRST_COMPLETED)
-                for future in done:
-                    digests[waiting.pop(future)] = future.result()
-        except BrokenProcessPool as error:
-            raise LabError(
-                "a process that simulated a case was ended",
-                remedy="perhaps memory ran out: let fewer nodes or shorter cases run",
-            ) from error
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for worker in active_children():
-                worker.terminate()
-            raise
+        while waiting:
+            _report(run, digests, work, time.monotonic() - started_s)
+            look()
+            done, _ = wait(waiting, timeout=LOOK_S, return_when=FIRST_COMPLETED)
+            for future in done:
+                digests[waiting.pop(future)] = future.result()
     run.reporter().report(SIMULATE, f"{len(digests)} cases are simulated", 1.0)
     look()
     return run_digest(digests)
@@ -145,16 +127,3 @@ def _report(
     left_s = elapsed_s * (1 - done) / done if done else SIMULATE_S
     message = f"{len(digests)} of {len(work)} cases done, {done:.0%} of the whole"
     run.reporter().report(SIMULATE, message, done, left_s=left_s)
-
-
-def _begin_worker() -> None:
-    """Ctrl-C reaches the workers too, but it is their parent who ends them, or whose end does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = parent_process()
-    if parent is not None:
-
-        def follow() -> None:
-            parent.join()
-            os._exit(1)
-
-        threading.Thread(target=follow, daemon=True).start()

@@ -4,6 +4,7 @@ from lab.fabric.params import FabricParams
 from lab.scenarios.loader import (
     AnyScenario,
     ScenarioEntry,
+    is_of_stack,
     list_scenarios,
     load_any,
     load_scenario,
@@ -24,6 +25,7 @@ __all__ = [
     "Step",
     "Stream",
     "endpoint_plans",
+    "is_of_stack",
     "list_scenarios",
     "load_any",
     "load_scenario",

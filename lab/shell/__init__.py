@@ -1,6 +1,6 @@
 """Runs one node of any stack, its core, over real sockets and files: in a container, or by hand.
 
-    python3 -m lab.shell PLAN --node N --directory DIR [--quorum DIR] [--address-helper SOCKET]
+    python3 -m lab.shell PLAN --node N --directory DIR [--quorum DIR] [--address-keeper SOCKET]
                          [--socket PATH]
 
 ``PLAN`` is the same file for all nodes (:mod:`lab.shell.plan`). ``DIR`` is the node's own:
@@ -18,7 +18,7 @@
 A shell that starts before the plan's epoch waits for it, so that nodes can be started beforehand.
 ``--quorum`` is the directory that is the quorum volume, the same for all nodes. The process ends
 with status 0 when it was told to stop (SIGTERM, or over the socket), 3 when the core halted the
-node, 1 when it could not start, 70 when the core failed.
+node, 1 when it could not start, 70 when the core (or the shell) failed.
 
 Only the standard library and msgspec are needed, and nothing else is imported: dozens of nodes
 start at once on two processors.

@@ -20,11 +20,12 @@ from typing import Any
 import msgspec
 
 from lab.errors import LabError
+from lab.stacks.plan import CasePlan
 
-CLUSTER_ADDRESS = "cluster"
 MOST_NODES = 199
-"""The last numbers above are those of addresses that move."""
-EXIT_STOPPED, EXIT_FAILED_TO_START, EXIT_HALTED, EXIT_CORE_FAILED = 0, 1, 3, 70
+"""The last numbers above are those of addresses that move: names from 250 down."""
+_FIRST_NAMED = 250
+EXIT_STOPPED, EXIT_REFUSED, EXIT_HALTED, EXIT_FAILED = 0, 1, 3, 70
 
 
 class ShellPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,7 +40,7 @@ class ShellPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     options: dict[str, Any] = {}
     seed: int = 1
     networks: tuple[str, ...] = ("10.1.0", "10.2.0")
-    addresses: dict[str, int] = {CLUSTER_ADDRESS: 250}
+    addresses: dict[str, int] = {}
     first_port: int = 7000
     reservation_s: float = 10.0
     """Who holds the quorum volume and has not renewed for so long may lose it to another node."""
@@ -64,12 +65,28 @@ class ShellPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return {self.networks.index(prefix): f"{prefix}.{number}"}
         raise LabError(
             f"{name!r} is no address that can move",
-            remedy=f"use one of {', '.join(self.addresses)}, or {self.networks[0]}.200 to .254",
+            remedy=f"use {self.networks[0]}.{MOST_NODES + 1} to .254, or a name that the plan has: "
+            f"{', '.join(self.addresses) or 'none'}",
         )
 
     def ports(self, channels: Iterable[str]) -> dict[str, int]:
         """Return the port of each channel."""
         return {name: self.first_port + place for place, name in enumerate(sorted(channels))}
+
+
+def shell_plan(case: CasePlan, epoch_ns: int, *, journal: bool = False) -> ShellPlan:
+    """Return what the shells of a case's nodes need to know."""
+    return ShellPlan(
+        stack=case.stack,
+        nodes=case.nodes,
+        epoch_ns=epoch_ns,
+        dilation=case.dilation,
+        options=case.options,
+        seed=case.seed,
+        networks=tuple(f"10.{k + 1}.0" for k in range(len(case.networks))),
+        addresses={name: _FIRST_NAMED - place for place, name in enumerate(case.addresses)},
+        journal=journal,
+    )
 
 
 def epoch_in(seconds: float) -> int:

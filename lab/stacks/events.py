@@ -18,6 +18,13 @@ from lab.errors import LabError
 
 SEND, RECEIVE, STARTED, HALTED, FAULT = "send", "receive", "started", "halted", "fault"
 REQUEST, REPLY = "request", "reply"
+SHELL = "shell"
+"""In containers a node's shell tells with these how it fares itself, each covering the time since
+the one before (phase ``window``; the last one of a clean end: ``end``). Fields: ``window_s``;
+``cpu_s``, the process's real seconds of processor time; ``sent`` and ``received`` datagrams;
+``unsent``, which the kernel would not take; ``refused``, which no shell had sent; ``dropped``, for
+which sockets had no room; and three histograms (:mod:`lab.stacks.lateness`): ``timers_late``,
+``waited`` (datagrams in sockets), ``busy`` (the process, between two waits)."""
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -100,6 +100,8 @@ class CasePlan(msgspec.Struct, frozen=True):
     options: dict[str, Any] = {}
     """Of the stack; the same for all nodes."""
     networks: tuple[NetworkPlan, ...] = (NetworkPlan(), NetworkPlan())
+    addresses: tuple[str, ...] = ("cluster",)
+    """The names of addresses that move from node to node."""
     actions: tuple[Action, ...] = ()
     seed: int = 1
     dilation: float = 1.0

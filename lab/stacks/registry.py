@@ -7,6 +7,7 @@ import importlib
 from lab.errors import LabError
 from lab.stacks.checking import CheckerMaker
 from lab.stacks.core import Stack
+from lab.stacks.exercise import Exercise
 
 STACKS = ("mscs",)
 
@@ -26,3 +27,10 @@ def find_checkers(name: str) -> tuple[CheckerMaker, ...]:
         f"lab.stacks.{name}.invariants"
     ).CHECKERS
     return tuple(makers)
+
+
+def find_exercise(name: str) -> Exercise:
+    """Return how a stack is tried out in random cases: ``EXERCISE`` of its ``exercise``."""
+    find_stack(name)
+    exercise: Exercise = importlib.import_module(f"lab.stacks.{name}.exercise").EXERCISE
+    return exercise

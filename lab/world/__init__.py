@@ -21,7 +21,7 @@ With ``traffic=True`` (the default) every datagram leaves a ``send`` and a ``rec
 tests. For a closer look run a :class:`World` in steps: ``world.run(until_s=12.0)``,
 ``world.ask(node, name, arguments)``, ``world.hosts[3].core.state()``, ``world.result()``.
 
-What a core raises is a violation, too, of the checker ``core``, and ends that node's program.
+What a core raises is a violation, too, of a checker ``core: ...``, and ends that node's program.
 """
 
 from lab.world.machine import Contention, Machine

@@ -54,7 +54,8 @@ class Agenda:
         happened = 0
         while heap and heap[0][0] <= self._until_ns:
             when_ns, _, happening, what = heappop(heap)
-            self.now_ns = max(self.now_ns, when_ns)
+            if when_ns > self.now_ns:  # noqa: PLR1730 - max() would take a tenth of the loop
+                self.now_ns = when_ns
             happening(what)
             happened += 1
         self.happened += happened

@@ -23,7 +23,7 @@ class _Pending:
 
 
 class Disk:
-    """Serves one call after the other; a change is durable when its call is done, not before."""
+    """Serves a node's calls one after the other; a change is durable when its call is done."""
 
     def __init__(self, agenda: Agenda, machine: Machine, seed: int) -> None:
         self.keys: dict[str, bytes] = {}
@@ -32,21 +32,23 @@ class Disk:
         self._agenda = agenda
         self._machine = machine
         self._random = chance(seed)
-        self._busy_until_ns = 0
+        self._busy_until_ns: dict[int, int] = {}
         self._pending: list[_Pending] = []
 
     def call(self, node: int, call: DiskCall, done: OnDone) -> None:
         """Take a call; ``done`` is told the outcome."""
         size = len(call.data) or len(self.keys.get(call.key, b""))
         took_s = self._machine.disk_s + size / self._machine.disk_bytes_per_s
-        begin_ns = max(self._agenda.now_ns, self._busy_until_ns)
-        self._busy_until_ns = begin_ns + to_ns(took_s) + self.slower_ns.get(node, 0)
+        begin_ns = max(self._agenda.now_ns, self._busy_until_ns.get(node, 0))
+        end_ns = begin_ns + to_ns(took_s) + self.slower_ns.get(node, 0)
+        self._busy_until_ns[node] = end_ns
         pending = _Pending(node, call, done)
         self._pending.append(pending)
-        self._agenda.at(self._busy_until_ns, self._finish, pending)
+        self._agenda.at(end_ns, self._finish, pending)
 
     def crash(self, node: int) -> None:
         """A node's program has ended: each change under way has been made, or not."""
+        self._busy_until_ns.pop(node, None)
         for pending in [p for p in self._pending if p.node == node]:
             self._pending.remove(pending)
             pending.dropped = True

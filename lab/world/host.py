@@ -35,8 +35,8 @@ class Outside(Protocol):
     def carry_out(self, host: Host, level: Level, output: Output) -> None:
         """Do what a core put out."""
 
-    def failed(self, host: Host, why: str) -> None:
-        """A core broke its contract."""
+    def failed(self, host: Host, what: str, why: str) -> None:
+        """A core broke its contract; ``what`` is the same for failures of one kind."""
 
 
 class _Timer:
@@ -199,8 +199,8 @@ class Host:
         try:
             core.handle((self._agenda.now_ns + self.clock_ns) / NS, item)
             outputs = core.take_outputs()
-        except Exception:
-            self._outside.failed(self, traceback.format_exc(limit=-3))
+        except Exception as error:
+            self._outside.failed(self, type(error).__name__, traceback.format_exc(limit=-3))
             return
         self._record.handled(self.number, item, outputs)
         if type(item) is TimerDue:
@@ -275,7 +275,7 @@ class Host:
         timer.wakings = timer.wakings + 1 if timer.last_ns == now_ns else 0
         timer.last_ns = now_ns
         if timer.wakings > _MOST_WAKINGS:
-            self._outside.failed(self, f"wants to be woken at {wanted_s} again and again")
+            self._outside.failed(self, "timer", f"wants to be woken at {wanted_s} for ever")
             return
         timer.asked_s = wanted_s
         self.take(timer.level, timer.due)

@@ -26,8 +26,10 @@ class Hub:
 
     A station with a frame waits for silence and sends. Those who begin within half a slot of each
     other, such as all that waited for the same silence, collide, and each waits a random number of
-    slots, from a range that doubles with every attempt for this frame. After each frame everybody
-    competes anew: winning once does not keep the medium.
+    slots, from a range that doubles with every attempt. After each frame that gets through all
+    compete anew with the same range, as in the binary logarithmic arbitration of IEEE 802.3w
+    (Molle 1994). With plain back-off the winner, whose range is the smallest, would mostly win
+    again and keep the medium for its whole train: the capture effect.
     """
 
     def __init__(
@@ -123,8 +125,9 @@ class Hub:
         frame, targets = station.queue.popleft()
         end_ns = begin_ns + frame.wire_ns
         self._silent_from_ns = end_ns
-        station.ready_ns = end_ns
-        station.attempts = 0
+        for waiting in self._stations.values():
+            waiting.ready_ns = max(waiting.ready_ns, end_ns)
+            waiting.attempts = 0
         for target in targets:
             self._agenda.at(end_ns + self._delay_ns, self._arrived, (target, frame))
         if node == _OTHERS:

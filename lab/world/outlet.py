@@ -34,10 +34,6 @@ from lab.world.networks import Network
 from lab.world.record import Record
 from lab.world.streams import Streams
 
-ADDRESS_UP, ADDRESS_DOWN = "address-up", "address-down"
-LASTING_EFFECTS = frozenset({"program-start"})
-"""Effects that are over only when they end by themselves, which no program does here."""
-
 
 class Outlet:
     """Knows, for each type of output, what to do.
@@ -57,7 +53,7 @@ class Outlet:
         streams: Streams,
         quorum: QuorumVolume,
         halt: Callable[[Host, str], None],
-        fail: Callable[[Host, str], None],
+        fail: Callable[[Host, str, str], None],
     ) -> None:
         self.sent = 0
         self.addresses: dict[str, NodeId] = {}
@@ -90,13 +86,18 @@ class Outlet:
         everyone = range(1, nodes + 1)
         self._others = {node: tuple(n for n in everyone if n != node) for node in everyone}
 
+    def drop_addresses(self, node: NodeId) -> None:
+        """A node's program has ended, and the addresses that it had taken over are gone."""
+        for name in [name for name, holder in self.addresses.items() if holder == node]:
+            del self.addresses[name]
+
     def carry_out(self, host: Host, level: Level, output: Output) -> None:
         """Do what a core put out."""
         self._ways[type(output)](host, level, output)
 
-    def failed(self, host: Host, why: str) -> None:
+    def failed(self, host: Host, what: str, why: str) -> None:
         """A core broke its contract."""
-        self._fail(host, why)
+        self._fail(host, what, why)
 
     def _send(self, host: Host, _: Level, send: Send) -> None:
         to = send.to
@@ -145,19 +146,29 @@ class Outlet:
 
         def done(_: None) -> None:
             if host.core is core and host.runs:
-                self._move_address(host, effect)
-                host.take(level, EffectDone(effect.token, ok=True))
+                outcome = self._take_effect(host, effect)
+                if outcome is not None:
+                    host.take(level, outcome)
 
-        if effect.name not in LASTING_EFFECTS:
-            self._agenda.at(self._agenda.now_ns + self._effect_ns, done)
+        self._agenda.at(self._agenda.now_ns + self._effect_ns, done)
 
-    def _move_address(self, host: Host, effect: Effect) -> None:
-        if effect.name == ADDRESS_UP:
-            self.addresses[effect.arguments["name"]] = host.number
-        elif effect.name == ADDRESS_DOWN:
-            name = effect.arguments["name"]
-            if self.addresses.get(name) == host.number:
-                del self.addresses[name]
+    def _take_effect(self, host: Host, effect: Effect) -> EffectDone | None:
+        """Do it; None when it is not over: programs run here until they are stopped."""
+        name = str(effect.arguments.get("name", ""))
+        match effect.name:
+            case "address-up":
+                self.addresses[name] = host.number
+            case "address-down":
+                if self.addresses.get(name) == host.number:
+                    del self.addresses[name]
+            case "program-start":
+                return None
+            case "program-stop":
+                pass
+            case _:
+                why = f"this runtime knows no effect {effect.name!r}"
+                return EffectDone(effect.token, ok=False, detail=why)
+        return EffectDone(effect.token, ok=True)
 
     def _emit(self, host: Host, _: Level, emit: Emit) -> None:
         self._record.event(

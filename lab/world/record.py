@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from lab.stacks.checking import EVERY_KIND
 from lab.stacks.core import Input, Output
 from lab.stacks.events import RECEIVE, SEND, Event, event_line
 from lab.world.agenda import NS, Agenda
@@ -36,9 +37,10 @@ class Record:
         self._hash = hashlib.sha256()
         self._unhashed: list[tuple[int, int, Input, list[Output]]] = []
         self._encoder = msgspec.msgpack.Encoder()
+        self._known_fields: dict[tuple[int, int, str, str, int], dict[str, Any]] = {}
 
     def listen(self, kind: str, listener: OnEvent) -> None:
-        """Have a function called with every event of a kind."""
+        """Have a function called with every event of a kind, or of every kind that is kept."""
         self._listeners[kind].append(listener)
         if kind in (SEND, RECEIVE):
             self.traffic = True
@@ -58,14 +60,16 @@ class Record:
         self.events.append(event)
         for listener in self._listeners.get(kind, ()):
             listener(event)
+        for listener in self._listeners.get(EVERY_KIND, ()):
+            listener(event)
 
     def sent(self, node: int, incarnation: int, frame: Frame, peer: int, name: str) -> None:
         """Take down that a datagram was sent; call only if :attr:`traffic`."""
-        self.event(node, incarnation, SEND, "", name, _fields(frame, peer))
+        self.event(node, incarnation, SEND, "", name, self._fields(frame, peer))
 
     def received(self, node: int, incarnation: int, frame: Frame, name: str) -> None:
         """Take down that a datagram has arrived; call only if :attr:`traffic`."""
-        self.event(node, incarnation, RECEIVE, "", name, _fields(frame, frame.source))
+        self.event(node, incarnation, RECEIVE, "", name, self._fields(frame, frame.source))
 
     def handled(self, node: int, item: Input, outputs: list[Output]) -> None:
         """Take down what entered a core and what came out, for the digest."""
@@ -90,12 +94,12 @@ class Record:
         for node, of_node in enumerate(lines):
             (directory / f"{node}.events.jsonl").write_bytes(b"".join(of_node))
 
-
-def _fields(frame: Frame, peer: int) -> dict[str, Any]:
-    return {
-        "peer": peer,
-        "network": frame.network,
-        "channel": frame.item.channel,
-        "label": frame.label,
-        "bytes": len(frame.item.data),
-    }
+    def _fields(self, frame: Frame, peer: int) -> dict[str, Any]:
+        """Return the fields of a datagram's event: one dict for all that have the same."""
+        item = frame.item
+        key = (peer, frame.network, item.channel, frame.label, len(item.data))
+        fields = self._known_fields.get(key)
+        if fields is None:
+            names = ("peer", "network", "channel", "label", "bytes")
+            fields = self._known_fields[key] = dict(zip(names, key, strict=True))
+        return fields

@@ -1,7 +1,11 @@
-"""Carries out the actions of a plan when they are due, in time or after what was seen."""
+"""Carries out the actions of a plan when they are due, in time or after what was seen.
+
+Actions of one time are carried out in the order of the plan.
+"""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 
 from lab.stacks.events import Event
@@ -25,11 +29,18 @@ class Schedule:
         self._record = record
         self._act = act
         self._left = len(plan.actions)
+        timed: dict[int, list[int]] = defaultdict(list)
         for index, action in enumerate(plan.actions):
             if action.after is None or index == 0:
-                agenda.at(to_ns(action.at_s), self._due, index)
+                timed[to_ns(action.at_s)].append(index)
+        for due_ns, indices in timed.items():
+            agenda.at(due_ns, self._due_in_order, indices)
         if not self._left:
             self._settle()
+
+    def _due_in_order(self, indices: list[int]) -> None:
+        for index in indices:
+            self._due(index)
 
     def _due(self, index: int) -> None:
         actions = self._plan.actions

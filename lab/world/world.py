@@ -33,7 +33,7 @@ RUNTIME = 0
 COLLISION = "collision"
 """Event of node 0: frames collided on a hub (fields ``network``, ``nodes``)."""
 BROKEN_CORE = "core"
-"""The name under which a core that raised something is reported as a violation."""
+"""A core that broke its contract is reported as a violation of ``core: `` and its error's type."""
 
 
 @dataclass(frozen=True)
@@ -88,12 +88,13 @@ class World:
         self.record = Record(self._agenda, traffic=traffic)
         self._broken: list[Violation] = []
         self._requests = 0
+        self._stop_at_violation = False
         self._delivered_levels = dict(self._stack.channels)
         self._build_network()
         self._build_nodes()
         self._checking = Checking(checkers)
-        for kind in sorted(self._checking.kinds):
-            self.record.listen(kind, self._checking.feed)
+        for kind in self._checking.listened_kinds:
+            self.record.listen(kind, self._check)
         self._begin()
 
     # --- building ------------------------------------------------------------------------
@@ -169,8 +170,9 @@ class World:
         """The world's time."""
         return self._agenda.now_ns / NS
 
-    def run(self, until_s: float | None = None) -> None:
-        """Run on, up to a time or to the end of the case."""
+    def run(self, until_s: float | None = None, *, stop_at_violation: bool = False) -> None:
+        """Run on, up to a time or to the end of the case, or to the first violation."""
+        self._stop_at_violation = stop_at_violation
         self._agenda.run(to_ns(self.plan.over_s if until_s is None else until_s))
 
     def result(self, real_s: float = 0.0) -> CaseResult:
@@ -178,7 +180,7 @@ class World:
         return CaseResult(
             digest=self.record.digest(),
             events=self.record.events,
-            violations=[*self._broken, *self._checking.finish(self.now_s)],
+            violations=self._violations(),
             virtual_s=self.now_s,
             real_s=real_s,
             happened=self._agenda.happened,
@@ -187,6 +189,13 @@ class World:
             collisions=sum(network.collisions for network in self._networks),
             busy_s={node: host.busy_ns / NS for node, host in self.hosts.items()},
         )
+
+    def _violations(self) -> list[Violation]:
+        """Return what broke; what should have happened by the end counts if the end was reached."""
+        found = self._checking.violations
+        if self._stop_at_violation and (found or self._broken):
+            return [*self._broken, *found]
+        return [*self._broken, *self._checking.finish(self.now_s)]
 
     def ask(self, node: int, name: str, arguments: dict[str, Any]) -> None:
         """Hand a request to a node; the reply is an event of its log."""
@@ -235,14 +244,18 @@ class World:
             host.disk.crash(host.number)
             self.quorum.crash(host.number)
             self._streams.drop(host.number)
+            self._outlet.drop_addresses(host.number)
 
     def _halt(self, host: Host, reason: str) -> None:
         self.record.event(host.number, host.incarnation, HALTED, cause=reason)
         self._kill(host)
 
-    def _fail(self, host: Host, why: str) -> None:
-        self._broken.append(Violation(BROKEN_CORE, self.now_s, f"node {host.number}: {why}"))
+    def _fail(self, host: Host, what: str, why: str) -> None:
+        checker = f"{BROKEN_CORE}: {what}"
+        self._broken.append(Violation(checker, self.now_s, f"node {host.number}: {why}"))
         self._kill(host)
+        if self._stop_at_violation:
+            self._agenda.stop()
 
     def _deliver(self, target: int, frame: Frame) -> None:
         """A frame has reached a node."""
@@ -262,6 +275,11 @@ class World:
     def _hand(self, node: int, channel: str, item: Input) -> None:
         level: Level = self._stack.channels.get(channel, "service")
         self.hosts[node].take(level, item)
+
+    def _check(self, event: Event) -> None:
+        self._checking.feed(event)
+        if self._stop_at_violation and self._checking.violations:
+            self._agenda.stop()
 
     def _collided(self, network: int, nodes: Sequence[int]) -> None:
         if self.record.traffic:

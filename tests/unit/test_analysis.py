@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from synthetic_run import Synthetic, analysed_run, short_scenario, synthetic, write_run
 
 from lab.analysis import analyse
-from lab.analysis.fidelity import Certificate, CheckResult
+from lab.analysis.certificate import Certificate, CheckResult
 from lab.analysis.run import MEASURES, verdicts_of
 from lab.analysis.throughput import jain, port_throughput, rate_series, spread, step_throughput
 from lab.claims import find_claim, judge, load_registry

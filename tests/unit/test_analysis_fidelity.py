@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from synthetic_run import Synthetic, short_scenario, synthetic
 
-from lab.analysis.fidelity import CHECKS, Certificate, certify, checks_of
+from lab.analysis.certificate import Certificate
+from lab.analysis.fidelity import CHECKS, certify, checks_of
 from lab.fabric.buckets import LATENESS_BUCKETS
 from lab.results.tables import empty_table
 

@@ -26,6 +26,7 @@ COMMANDS = [
     ("report",),
     ("scorecard",),
     ("claims",),
+    ("simulate",),
     ("vc",),
     ("vc", "list"),
     ("vc", "trace"),

@@ -8,22 +8,28 @@ every running node knows every acknowledged fact, and learns it once, if no bug 
 from __future__ import annotations
 
 import json
+from random import Random
 from typing import Any
 
+from lab.errors import LabError
 from lab.stacks import core
+from lab.stacks.checking import Running
 from lab.stacks.events import Event
-from lab.stacks.plan import CasePlan
+from lab.stacks.exercise import Exercise
+from lab.stacks.plan import Ask, CasePlan
 from lab.world.chance import chance
 
 BEAT_S, TELL_S = 1.0, 2.0
 BUGS = ("twice", "amnesia", "raise", "spin")
-"""Learns a fact again that comes twice; acknowledges before it writes; raises when told of 13;
+"""Learns a fact again that comes twice; acknowledges and does not write; raises when told of 13;
 wants to be woken for ever once it knows 13."""
 
 
 class ToyCore:
     def __init__(self, node: int, options: dict[str, Any], seed: int) -> None:
         self.node = node
+        if "nodes" not in options:
+            raise LabError("toy: the option nodes is missing")
         self.nodes = int(options["nodes"])
         self.multicast = bool(options.get("multicast"))
         self.bug = options.get("bug")
@@ -49,7 +55,8 @@ class ToyCore:
     def handle(self, now_s: float, item: core.Input) -> None:
         match item:
             case core.Start(disk=disk):
-                self.facts = {int(key) for key in disk}
+                self.facts = set()
+                self._learn([int(key) for key in disk], "disk")
                 self.timers = {"kernel": now_s + BEAT_S, "service": now_s + TELL_S}
             case core.TimerDue(level="kernel"):
                 self.timers["kernel"] = now_s + BEAT_S
@@ -84,10 +91,11 @@ class ToyCore:
 
     def _say(self, fact: int, id: int) -> None:
         self._learn([fact], "said")
-        self.outputs.append(core.DiskCall(id, "own", "write", str(fact), b"."))
-        self.writing[id] = fact
         if self.bug == "amnesia":
             self.outputs.append(core.Reply(id, ok=True, value=fact))
+            return
+        self.outputs.append(core.DiskCall(id, "own", "write", str(fact), b"."))
+        self.writing[id] = fact
 
     def _learn(self, facts: list[int], cause: str) -> None:
         for fact in facts:
@@ -129,3 +137,55 @@ class LearnsOnce:
 def toy_plan(nodes: int = 3, over_s: float = 20.0, **more: Any) -> CasePlan:
     options = {"nodes": nodes, **more.pop("options", {})}
     return CasePlan(name="toy", stack="toy", nodes=nodes, over_s=over_s, options=options, **more)
+
+
+class KnowsAll:
+    """In the end every running node knows every acknowledged fact."""
+
+    name = "knows all"
+    kinds = Running.KINDS | {"learned", "reply"}
+
+    def __init__(self) -> None:
+        self._running = Running()
+        self._knows: dict[int, set[int]] = {}
+        self._acknowledged: set[int] = set()
+
+    def feed(self, event: Event) -> str | None:
+        if event.kind == "learned":
+            self._knows.setdefault(event.node, set()).add(event.fields["fact"])
+        elif event.kind == "reply":
+            self._acknowledged.add(event.fields["value"])
+        else:
+            self._running.feed(event)
+            if event.kind == "started":
+                self._knows[event.node] = set()
+        return None
+
+    def finish(self, now_s: float) -> str | None:
+        for node in sorted(self._running.nodes):
+            missing = self._acknowledged - self._knows.get(node, set())
+            if missing:
+                return f"node {node} does not know {sorted(missing)}"
+        return None
+
+
+def toy_exercise(bug: str | None = None) -> Exercise:
+    def options(random: Random, nodes: int) -> dict[str, Any]:
+        drawn = {"nodes": nodes, "multicast": random.random() < 0.5}
+        return drawn if bug is None else {**drawn, "bug": bug}
+
+    def request(random: Random, nodes: int) -> Ask:
+        who = random.randint(1, nodes)
+        return Ask("say", nodes=(who,), arguments={"fact": random.randint(1, 20)})
+
+    return Exercise(
+        nodes=(2, 5),
+        faults=("kill", "pause", "cut", "one-way-cut", "loss", "duplicate", "clog", "jitter"),
+        options=options,
+        request=request,
+        checkers=(LearnsOnce,),
+        converged=(KnowsAll,),
+        calm_s=2.0,
+        faults_s=20.0,
+        converge_s=40.0,
+    )

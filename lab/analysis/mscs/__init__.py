@@ -1,0 +1,5 @@
+"""What runs of the MSCS stack say about the claims of thesis chapter 7, a module a family."""
+
+from lab.analysis.stacks.observations import StackMeasures
+
+MEASURES = StackMeasures()
