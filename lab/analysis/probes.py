@@ -159,9 +159,11 @@ def _machine(observations: Observations, pass_name: str, what: str) -> NDArray[n
 
 
 def idle(observations: Observations, pass_name: str) -> tuple[float, str]:
-    """Part of the cores that stood idle."""
-    part = 1 - float(_machine(observations, pass_name, "machine").mean()) / observations.cores
-    return part, f"{part:.0%} of {observations.cores} cores idle"
+    """Part of the cores that stood idle, or ran programs that give way to all others at once."""
+    busy = float(_machine(observations, pass_name, "machine").mean())
+    yielding = float(_machine(observations, pass_name, "low-priority").mean())
+    part = 1 - (busy - yielding) / observations.cores
+    return part, f"{part:.0%} of {observations.cores} cores idle or at low priority"
 
 
 def steal(observations: Observations, pass_name: str) -> tuple[float, str]:

@@ -1,8 +1,9 @@
 """Sampling what the machine spends while a pass runs (basis of the fidelity certificate).
 
 A thread wakes at a fixed real rate on a monotonic schedule and reads CPU accounts from
-/proc: ovs-vswitchd, the line cards, the endpoint processes, the whole machine, and the
-time the hypervisor took away (steal). Values are in cores.
+/proc: ovs-vswitchd, the line cards, the endpoint processes, the whole machine, of that
+what programs at low priority used (they give way), and the time the hypervisor took away
+(steal). Values are in cores.
 """
 
 import json
@@ -26,11 +27,16 @@ def process_cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
 
 
-def machine_cpu_s(text: str | None = None) -> tuple[float, float]:
-    """Return (busy, stolen) core-seconds of the whole machine since it started."""
+def machine_cpu_s(text: str | None = None) -> dict[str, float]:
+    """Core-seconds since the machine started: busy, of that at low priority, and stolen."""
     line = (text if text is not None else Path("/proc/stat").read_text()).splitlines()[0]
     user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, line.split()[1:9])
-    return (user + nice + system + irq + softirq) / _TICKS_PER_S, steal / _TICKS_PER_S
+    ticks = {
+        "machine": user + nice + system + irq + softirq,
+        "low-priority": nice,
+        "steal": steal,
+    }
+    return {what: count / _TICKS_PER_S for what, count in ticks.items()}
 
 
 class MachineSampler(threading.Thread):
@@ -62,8 +68,7 @@ class MachineSampler(threading.Thread):
         values = {
             what: sum(process_cpu_s(pid) for pid in pids) for what, pids in self._groups.items()
         }
-        values["machine"], values["steal"] = machine_cpu_s()
-        return values
+        return values | machine_cpu_s()
 
     def run(self) -> None:
         """Sample at a steady pace; a late wake-up is divided by its true interval."""

@@ -42,7 +42,7 @@ def test_short_form_from_command_to_report(clean_machine: None) -> None:
     assert [name for name, table in tables.items() if table.empty] == []
     check_nothing_lost(tables["endpoints"], tables["counters"])
     assert set(tables["machine"]["what"]) == {
-        "ovs-vswitchd", "linecards", "endpoints", "machine", "steal",
+        "ovs-vswitchd", "linecards", "endpoints", "machine", "low-priority", "steal",
     }  # fmt: skip
     kinds = tables["endpoints"].groupby("host_kind")["stream"].count()
     assert kinds["container"] > 0

@@ -387,7 +387,8 @@ def _lateness(scenario: Scenario) -> pd.DataFrame:
 
 def _machine(scenario: Scenario) -> pd.DataFrame:
     times = np.arange(0, steps(scenario)[-1].t_end_ns / 1e9, 0.2 / scenario.dilation)
-    used = {"ovs-vswitchd": 0.5, "linecards": 0.3, "endpoints": 0.2, "machine": 1.2, "steal": 0.0}
+    used = {"ovs-vswitchd": 0.5, "linecards": 0.3, "endpoints": 0.2, "machine": 1.2}
+    used |= {"low-priority": 0.1, "steal": 0.0}
     frames = [pd.DataFrame({"t_s": times, "what": what, "cpu": cpu}) for what, cpu in used.items()]
     return pd.concat(frames, ignore_index=True)
 

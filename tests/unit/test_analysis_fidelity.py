@@ -142,7 +142,7 @@ def test_a_simulation_is_checked_too(check: str, simulated: Synthetic):
         ("crossings-on-time", early_beyond_model),
         ("sends-on-time", counter("late_sends", 10**6)),
         ("cpu-linecards", machine("linecards", 0.9)),
-        ("machine-idle", machine("machine", 1.95)),
+        ("machine-idle", machine("machine", 2.05)),
         ("machine-steal", machine("steal", 0.2)),
         ("container-throttling", counter("nr_throttled", 1, "n5")),
         ("endpoint-losses", endpoint("injected", 10)),

@@ -185,8 +185,8 @@ def test_instruments(tables: Tables):
     late = delay_figure(tables["lateness"], "late", PASSES)
     assert late.data[0].y[0] == pytest.approx(60)
     cpu = cpu_figure(tables["machine"], PASSES)
-    assert len(cpu.data) == 10
-    assert len([trace for trace in cpu.data if trace.showlegend]) == 5
+    assert len(cpu.data) == 12
+    assert len([trace for trace in cpu.data if trace.showlegend]) == 6
 
 
 def test_every_colour_has_a_dark_twin_of_its_own():

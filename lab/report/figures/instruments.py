@@ -28,6 +28,7 @@ _WHAT = {
     "ovs-vswitchd": ("Open vSwitch", BLUE),
     "linecards": ("line cards", VERMILION),
     "endpoints": ("endpoint processes", GREEN),
+    "low-priority": ("programs at low priority", AMBER),
     "steal": ("stolen by the hypervisor", PINK),
 }
 
