@@ -74,6 +74,13 @@ class FabricParams(BaseModel):
     input_go_cells: int = Field(
         default=2_000, ge=0, description="Link-level control: the link starts again at this."
     )
+    memory_stop_cells: int = Field(
+        default=0,
+        ge=0,
+        le=10_000_000,
+        description="Link-level control: cells in a switch's memory at which all its inputs stop, "
+        "to start again at four fifths of them; 0: inputs are judged one by one only.",
+    )
     adapter_window_frames: int = Field(
         default=4,
         ge=1,

@@ -1,11 +1,9 @@
 """The fabric of thesis 4.3 in plain Python, for readers: the same rules as the compiled kernel.
 
 Slow and short. Switches with a shared memory queue cells per VCI and port and serve the VCIs of a
-port in turns; a congested VCI has its source quenched; an input that fills its part of the memory
-has its link stopped. Sources are greedy, paced or silent. A test runs small random cases here and
-in the compiled kernel and compares their digests, numbers over every delivery and every flow
-control signal with its time: whoever doubts the C code can read this instead.
-
+port in turns; a congested VCI has its source quenched; a full input has its link stopped. A test
+runs small random cases here and in the compiled kernel and compares their digests, numbers over
+every delivery and flow control signal with its time: whoever doubts the C code can read this.
 Left out: pings, the costs of adapters, and all measuring.
 """
 
@@ -68,6 +66,7 @@ class ReferenceFabric:
         """Add the transmitter from ``node`` to ``peer``; return its number."""
         ends = self._nodes[node], self._nodes[peer]
         self._ports.append(Port(len(self._ports), *ends, cell_ns, least_ns, propagation_ns))
+        ends[1].inputs.append(self._ports[-1])
         return len(self._ports) - 1
 
     def add_vc(self, forward: Sequence[int], reverse: Sequence[int]) -> int:
@@ -126,7 +125,7 @@ class ReferenceFabric:
 
     def _relieved(self, q: Queue) -> bool:
         low = q.cells <= self._p["vci_unquench_cells"]
-        return q.cells == 0 or (low and not self._over_share(q))
+        return not q.cells or (low and not self._over_share(q))
 
     # -- queues and ports ---------------------------------------------------------------------
 
@@ -149,10 +148,7 @@ class ReferenceFabric:
         q.frames.append(frame)
         self._account(q, frame.cells)
         if q.input is not None:
-            q.input.input_cells += frame.cells
-            if not q.input.stopped and q.input.input_cells >= self._p["input_stop_cells"]:
-                q.input.stopped = True
-                self._note(STOPPED, q.input.number)
+            self._fill(q.input, frame.cells)
             if self._p["flow_control"] and self._must_quench(q):
                 q.quenching, q.quenched_ns = True, self.now_ns
                 self._signal(vc, frame.hop, stop=True)
@@ -160,6 +156,21 @@ class ReferenceFabric:
             q.deficit = 0
             q.port.ring.append(q)
         self._serve(q.port)
+
+    def _fill(self, port: Port, cells: int) -> None:
+        """Link-level control: a full input stops its link, a full memory all links."""
+        port.input_cells += cells
+        if not port.full and port.input_cells >= self._p["input_stop_cells"]:
+            self._note_stops([port])
+            port.full = True
+        node, limit = port.peer, self._p["memory_stop_cells"]
+        if limit and not node.full and node.used_cells >= limit:
+            self._note_stops(node.inputs)
+            node.full = True
+
+    def _note_stops(self, ports: list[Port]) -> None:
+        for port in (port for port in ports if not port.stopped):
+            self._note(STOPPED, port.number)
 
     def _next_queue(self, port: Port) -> Queue:
         """Deficit round robin: whose credit covers its first frame may send it."""
@@ -231,10 +242,18 @@ class ReferenceFabric:
         if q.input is None:
             return
         q.input.input_cells -= frame.cells
-        if q.input.stopped and q.input.input_cells <= self._p["input_go_cells"]:
-            q.input.stopped = False
-            self._note(STARTED, q.input.number)
-            self._serve(q.input)
+        if q.input.full and q.input.input_cells <= self._p["input_go_cells"]:
+            q.input.full = False
+            self._start_again([q.input])
+        node = q.port.node
+        if node.full and node.used_cells <= self._p["memory_go_cells"]:
+            node.full = False
+            self._start_again(node.inputs)
+
+    def _start_again(self, ports: list[Port]) -> None:
+        for port in (port for port in ports if not port.stopped):
+            self._note(STARTED, port.number)
+            self._serve(port)
 
     def _reach(self, frame: Frame) -> None:
         if frame.hop + 1 < len(frame.vc.queues):

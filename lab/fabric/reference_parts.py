@@ -49,6 +49,8 @@ class Node:
     buffer_cells: int
     used_cells: int = 0
     active_queues: int = 0
+    full: bool = False  # all its inputs are stopped
+    inputs: list[Port] = field(default_factory=list)
 
 
 @dataclass(eq=False)
@@ -67,7 +69,12 @@ class Port:
     queued_cells: int = 0
     active_queues: int = 0
     input_cells: int = 0  # that came over this port and are stored in the node behind it
-    stopped: bool = False
+    full: bool = False  # the input behind it
+
+    @property
+    def stopped(self) -> bool:
+        """By link-level control of the node behind it."""
+        return self.full or self.peer.full
 
 
 @dataclass(eq=False)

@@ -89,6 +89,8 @@ def native_params(params: FabricParams, flow_control: str) -> dict[str, int]:
         "buffer_quench_cells": int(params.buffer_quench_fraction * params.buffer_cells),
         "input_stop_cells": params.input_stop_cells,
         "input_go_cells": params.input_go_cells,
+        "memory_stop_cells": params.memory_stop_cells,
+        "memory_go_cells": params.memory_stop_cells * 4 // 5,
         "quantum_cells": params.turn_cells,
         "quench_repeat_ns": params.quench_repeat_ns,
         "quench_hold_ns": params.quench_hold_ns,

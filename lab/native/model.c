@@ -181,23 +181,43 @@ static void account(fab *f, fab_queue *q, int32_t cells) {
     if (n->used_cells > n->peak_cells) n->peak_cells = n->used_cells;
 }
 
+static void stop(fab *f, uint32_t input, uint8_t why) {
+    fab_port *in = &f->port[input];
+    if (!in->stopped) act(f, FAB_STOP, input, FAB_NONE, 0, FAB_NONE, 0, 0);
+    in->stopped |= why;
+}
+
+static void go(fab *f, uint32_t input, uint8_t why, int64_t now) {
+    fab_port *in = &f->port[input];
+    in->stopped &= (uint8_t)~why;
+    if (in->stopped) return;
+    act(f, FAB_GO, input, FAB_NONE, 0, FAB_NONE, 0, 0);
+    serve(f, input, now);
+}
+
 static void fill_input(fab *f, uint32_t input, int32_t cells) {
     fab_port *in = &f->port[input];
     in->input_cells += cells;
-    if (!in->stopped && in->input_cells >= f->params.input_stop_cells) {
-        in->stopped = 1;
-        act(f, FAB_STOP, input, FAB_NONE, 0, FAB_NONE, 0, 0);
-    }
+    if (!(in->stopped & FAB_INPUT_FULL) && in->input_cells >= f->params.input_stop_cells)
+        stop(f, input, FAB_INPUT_FULL);
+    fab_node *n = &f->node[in->peer];
+    if (f->params.memory_stop_cells == 0 || n->full || n->used_cells < f->params.memory_stop_cells)
+        return;
+    n->full = 1;
+    for (uint32_t i = 0; i < f->ports; i++)
+        if (f->port[i].peer == in->peer) stop(f, i, FAB_MEMORY_FULL);
 }
 
 static void drain_input(fab *f, uint32_t input, int32_t cells, int64_t now) {
     fab_port *in = &f->port[input];
     in->input_cells -= cells;
-    if (in->stopped && in->input_cells <= f->params.input_go_cells) {
-        in->stopped = 0;
-        act(f, FAB_GO, input, FAB_NONE, 0, FAB_NONE, 0, 0);
-        serve(f, input, now);
-    }
+    if (in->stopped & FAB_INPUT_FULL && in->input_cells <= f->params.input_go_cells)
+        go(f, input, FAB_INPUT_FULL, now);
+    uint32_t node = in->peer;
+    if (!f->node[node].full || f->node[node].used_cells > f->params.memory_go_cells) return;
+    f->node[node].full = 0;
+    for (uint32_t i = 0; i < f->ports; i++)
+        if (f->port[i].peer == node) go(f, i, FAB_MEMORY_FULL, now);
 }
 
 /* ---- events ---- */

@@ -25,7 +25,8 @@
  *               source that has heard nothing for long goes on by itself (FAB_HOLD).
  *   link level  an input whose cells fill their part of the memory stops the whole link before it
  *               (FAB_STOP, FAB_GO), whatever VCI the cells belong to.  It stays armed under quench
- *               as the last guard of losslessness, as in the original product.
+ *               as the last guard of losslessness, as in the original product.  Where memory_stop_cells
+ *               is set, a memory with so many cells stops all the switch's inputs besides.
  *
  * A frame that finds no room in a switch's memory breaks the lossless guarantee: it is refused,
  * counted in fab_node.overflow_cells, and the caller reports which memory was too small.
@@ -41,6 +42,7 @@
 
 enum { FAB_LINK_LEVEL = 0, FAB_SOURCE_QUENCH = 1 };
 enum { FAB_HOST = 0, FAB_SWITCH = 1 };
+enum { FAB_INPUT_FULL = 1, FAB_MEMORY_FULL = 2 };
 enum { FAB_DATA = 0, FAB_CELL_QUENCH = 1, FAB_CELL_UNQUENCH = 2, FAB_UNUSED = 3 };
 
 enum {
@@ -61,6 +63,8 @@ typedef struct {
     int32_t buffer_quench_cells;   /* a switch's whole memory: over-full from here */
     int32_t input_stop_cells;      /* cells of one input: the link is stopped from here ... */
     int32_t input_go_cells;        /* ... and started again at or below this */
+    int32_t memory_stop_cells;     /* cells of a whole switch: all its inputs are stopped; 0: never */
+    int32_t memory_go_cells;       /* ... and started again at or below this */
     int32_t quantum_cells;         /* fair service: cells a VCI may send per round */
     int64_t quench_repeat_ns;      /* cells that come so long after a quench cause another one */
     int64_t quench_hold_ns;        /* without a quench for so long a held source goes on */
@@ -72,6 +76,7 @@ typedef struct {
     int32_t used_cells;
     int32_t peak_cells;
     int32_t active_queues;   /* non-empty queues of the node */
+    uint8_t full;            /* its inputs are stopped for its memory's sake */
     int64_t overflow_cells;  /* refused for lack of room: must stay 0 */
 } fab_node;
 
@@ -88,7 +93,7 @@ typedef struct {
     int32_t queued_cells;
     int32_t active_queues;
     int32_t input_cells;        /* cells stored at peer that came over this port */
-    uint8_t stopped;            /* by the peer's link-level control */
+    uint8_t stopped;            /* by the peer's link-level control: FAB_INPUT_FULL, FAB_MEMORY_FULL */
     uint8_t cut;                /* administratively down (fault) */
     uint8_t sending_last;       /* the frame under way ends its message */
     /* totals since construction or fab_clear() */

@@ -19,6 +19,8 @@ PARAMS = {
     "buffer_quench_cells": 16000,
     "input_stop_cells": 2500,
     "input_go_cells": 2000,
+    "memory_stop_cells": 0,
+    "memory_go_cells": 0,
     "quantum_cells": MESSAGE_CELLS,
     "quench_repeat_ns": 250_000,
     "quench_hold_ns": 20_000_000,

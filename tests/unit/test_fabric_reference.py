@@ -20,6 +20,8 @@ PARAMS = {
     "buffer_quench_cells": 300,
     "input_stop_cells": 90,
     "input_go_cells": 60,
+    "memory_stop_cells": 0,
+    "memory_go_cells": 0,
     "quantum_cells": 8,
     "quench_repeat_ns": 20_000,
     "quench_hold_ns": 150_000,
@@ -102,11 +104,16 @@ def build(fabric: Fabric, wanted: list[Stream], buffer_cells: int) -> Fabric:
         ),
     ),
     buffer_cells=st.sampled_from([5_000, 5_000, 200]),
+    memory_stop_cells=st.sampled_from([0, 0, 70]),
 )
 def test_both_kernels_have_the_same_digest(
-    wanted: list[Stream], flow_control: int, setup: Setup, buffer_cells: int
+    wanted: list[Stream], flow_control: int, setup: Setup, buffer_cells: int, memory_stop_cells: int
 ) -> None:
-    params = PARAMS | {"flow_control": flow_control}
+    params = PARAMS | {
+        "flow_control": flow_control,
+        "memory_stop_cells": memory_stop_cells,
+        "memory_go_cells": memory_stop_cells * 4 // 5,
+    }
     compiled = build(VirtualFabric(params, setup), wanted, buffer_cells)
     readable = build(ReferenceFabric(params, setup), wanted, buffer_cells)
     for until_ns in (END_NS // 2, END_NS, 3 * END_NS):
@@ -114,6 +121,23 @@ def test_both_kernels_have_the_same_digest(
         readable.run(until_ns)
         assert compiled.digest == readable.digest
         assert compiled.overflowed_node == readable.overflowed_node
+
+
+def test_a_full_memory_stops_all_inputs_of_its_switch() -> None:
+    """Also that of a stream which shares nothing with those that fill the memory."""
+    greedy = (Change(0, 1.0, 2048),)
+    wanted = [*(Stream(source, 5, greedy, 0.0) for source in (0, 2, 4)), Stream(3, 1, greedy, 0.0)]
+    delivered = []
+    for limit in (0, 200):
+        params = PARAMS | {
+            "flow_control": 0,
+            "memory_stop_cells": limit,
+            "memory_go_cells": limit // 2,
+        }
+        fabric = build(VirtualFabric(params, Setup(frame_cells=7)), wanted, 5_000)
+        fabric.run(END_NS, checking=True)
+        delivered.append(fabric.messages_sent(2 * 3) - fabric.messages_open(2 * 3))
+    assert delivered[1] < 0.8 * delivered[0]
 
 
 def test_small_cases_show_every_signal() -> None:
