@@ -54,8 +54,8 @@ class _LocalGroup:
         return [self.instances[name] for name in names if name in self.instances]
 
     def lacks(self, instance: _Instance) -> bool:
-        """Tell whether anything that a resource depends on is not online."""
-        return any(need.phase != "online" for need in self.needs(instance))
+        """Tell whether anything that a resource depends on, directly or not, is not online."""
+        return any(need.phase != "online" or self.lacks(need) for need in self.needs(instance))
 
     def is_free(self, instance: _Instance) -> bool:
         """Tell whether nothing that depends on a resource is online, or on its way."""
@@ -126,6 +126,7 @@ class ResourceManager:
         if instance is None or instance.phase != "online":
             return False
         self._take_offline(now_s, group, instance, reason)
+        self._step(now_s, group)
         return True
 
     # --- how it stands ---------------------------------------------------------------------
