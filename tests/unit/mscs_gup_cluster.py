@@ -14,7 +14,7 @@ from typing import Any
 
 from lab.stacks.checking import Checking, Violation
 from lab.stacks.events import FAULT, STARTED, Event
-from lab.stacks.mscs.config import Config
+from lab.stacks.mscs.config import make_config
 from lab.stacks.mscs.gup import Gup, GupResult
 from lab.stacks.mscs.gup_invariants import AllOrNone, OneAtATime, TotalOrder
 from lab.stacks.mscs.procedure import Procedures
@@ -49,7 +49,16 @@ class FakeRpc:
     def serve(self, method: str, handler: Callable) -> None:
         self.handlers[method] = handler
 
-    def call(self, now_s, to, method, arguments, done, *, timeout_s=None) -> None:
+    def call(
+        self,
+        now_s: float,
+        to: int,
+        method: str,
+        arguments: dict[str, Any],
+        done: Callable,
+        *,
+        timeout_s: float | None = None,
+    ) -> None:
         number = next(self._numbers)
         self.pending[number] = (to, done)
         self.calls.append((method, to))
@@ -84,7 +93,7 @@ class Node:
         self.applied: list[str] = []
         self.results: dict[str, GupResult] = {}
         context, self.rpc = FakeContext(cluster, node), FakeRpc(cluster, node)
-        config = Config.of({"nodes": 9, "gup_concurrent": concurrent}, node)
+        config = make_config(node, {"nodes": 40, "gup_concurrent": concurrent})
         procedures = Procedures(self.rpc, context)
         self.gup = Gup(context, config, self.rpc, procedures)
         self.gup.register("note", self._note)
@@ -106,8 +115,12 @@ class Node:
 class Cluster:
     """A cluster of nodes 1..size; faults and updates are entered before :meth:`run`."""
 
-    def __init__(self, size: int, seed: int = 1, *, concurrent: bool = False) -> None:
-        self.random = Random(seed)
+    def __init__(
+        self, size: int, seed: int = 1, *, concurrent: bool = False, slow: float = 0.0
+    ) -> None:
+        self.random = Random(seed)  # noqa: S311 - repeatable, not secret
+        self.slow = slow
+        """So many of the messages may take half a second."""
         self.events: list[Event] = []
         self.now_s = 0.0
         self._heap: list[tuple[float, int, int, Callable]] = []
@@ -131,7 +144,8 @@ class Cluster:
         heapq.heappush(self._heap, (at_s, next(self._numbers), node, happening))
 
     def soon(self, now_s: float, node: int, happening: Callable[[float], Any]) -> None:
-        self.at(now_s + self.random.uniform(0.001, 0.01), node, happening)
+        slow = self.random.random() < self.slow
+        self.at(now_s + self.random.uniform(0.001, 0.5 if slow else 0.01), node, happening)
 
     def log(self, node: int, kind: str, phase: str, fields: dict[str, Any]) -> None:
         event = Event(self.now_s, node, kind, phase, "", 1, fields)

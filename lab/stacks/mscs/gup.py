@@ -19,6 +19,7 @@ has installed a membership, and goes on over that.
 A node that joins is not in the circle. It takes over a sponsor's state, whatever was applied until
 then, and *enters* with an update of its own: with the grant of the lock comes what it has missed,
 and as nobody else has the lock then, the update that lets it in is the first that it takes part in.
+(A snapshot may hold an update that dies with all that had it: then the newcomer has to start anew.)
 It is a member before that, but should the locker fail just then, nobody knows whether the newcomer
 or the node after it is the next locker. The newcomer gives up in this case, and joins again.
 """
@@ -77,6 +78,21 @@ class Gup:
         """What this node wants to send; the head is being sent while the procedure runs."""
         self._numbered = 0
 
+    @property
+    def cluster(self) -> str:
+        """Which formed cluster this node takes part in; empty if in none."""
+        return self.member.cluster
+
+    @property
+    def within(self) -> bool:
+        """Whether this node takes part in the order."""
+        return self.member.within
+
+    @property
+    def circle(self) -> Circle:
+        """The nodes that take part."""
+        return self.member.circle
+
     def register(self, kind: str, apply: Apply) -> None:
         """Say what updates of a kind do."""
         self.member.register(kind, apply)
@@ -106,6 +122,7 @@ class Gup:
             "members": sorted(member.circle.members),
             "locker": member.circle.locker,
             "sequence": member.log.sequence,
+            "last": member.log.last_id,
             "epoch": member.epoch,
         }
 
@@ -113,7 +130,8 @@ class Gup:
         """Take over a sponsor's place in the order, at a member that is yet to enter."""
         circle = Circle(snapshot["members"], snapshot["locker"])
         circle.keep(alive)
-        self._begin(snapshot["cluster"], circle, Log(snapshot["sequence"]), snapshot["epoch"])
+        log = Log(snapshot["sequence"], snapshot["last"])
+        self._begin(snapshot["cluster"], circle, log, snapshot["epoch"])
 
     def enter(self, now_s: float, kind: str, payload: Any, done: Done) -> None:
         """Enter the order with an update that everybody applies, this node included.
@@ -142,8 +160,14 @@ class Gup:
         self.member.begin(cluster, circle, log, epoch)
 
     def _tell(self, phase: str) -> None:
-        member = self.member
-        self._ctx.emit("gup", phase=phase, cluster=member.cluster, sequence=member.log.sequence)
+        member, log = self.member, self.member.log
+        self._ctx.emit(
+            "gup",
+            phase=phase,
+            cluster=member.cluster,
+            update=log.last_id,
+            sequence=log.sequence,
+        )
 
     # --- regroup ---------------------------------------------------------------------------
 
@@ -215,7 +239,7 @@ class Gup:
 
     def _ask_lock(self, own: _Own) -> Steps[dict[str, Any]]:
         member, transmission = self.member, own.transmission
-        applied = member.log.sequence if own.entry else None
+        applied = (member.log.sequence, member.log.last_id) if own.entry else None
         if member.is_locker:
             waiter = (transmission.update, applied)
             answer: dict[str, Any] = yield Await(
@@ -255,3 +279,16 @@ class Gup:
         else:
             transmission.rpcs += 1
             yield Call(self.member.circle.locker, "gup unlock", {"update": update_id})
+
+    # --- for the core ----------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """Return the state as plain data."""
+        member, lock = self.member, self.locker.lock
+        return {
+            **self.snapshot(),
+            "settled": member.settled,
+            "own": [own.transmission.update.id for own in self._own],
+            "holder": None if lock.holder is None else lock.holder.id,
+            "waiting": lock.waiting(),
+        }

@@ -17,10 +17,10 @@ from lab.stacks.events import HALTED, STARTED, Event
 class _Place:
     """What one node has applied since it entered a cluster's order."""
 
-    def __init__(self, cluster: str, sequence: int) -> None:
+    def __init__(self, cluster: str, sequence: int, update: str) -> None:
         self.cluster = cluster
         self.sequence = sequence
-        self.updates: dict[int, str] = {}
+        self.updates: dict[int, str] = {sequence: update}
 
 
 class Orders:
@@ -43,7 +43,9 @@ class Orders:
             members = tuple(event.fields["members"])
             self._views[event.node] = (event.fields["id"], members)
         elif event.phase == "entered":
-            self.places[event.node] = _Place(event.fields["cluster"], event.fields["sequence"])
+            fields = event.fields
+            place = _Place(fields["cluster"], fields["sequence"], fields["update"])
+            self.places[event.node] = place
         elif event.phase == "left":
             self._forget(event.node)
         elif event.phase == "applied":
@@ -51,7 +53,7 @@ class Orders:
         return None
 
     def survivors(self, node: NodeId) -> Iterator[NodeId]:
-        """Return the other running nodes in the order of the same cluster that hold a node's view."""
+        """Return the other running nodes in the same order that hold the same view."""
         view, place = self._views.get(node), self.places.get(node)
         for other, its in self.places.items():
             if (
@@ -99,7 +101,7 @@ class TotalOrder:
         if event.kind in (STARTED, HALTED) or event.phase in ("left", "entered"):
             for other in self._conflicts.pop(event.node, {}):
                 self._conflicts[other].pop(event.node, None)
-        if event.kind == "gup" and event.phase == "applied" and wrong is None:
+        if event.kind == "gup" and event.phase in ("entered", "applied") and wrong is None:
             self._compare(event)
         if event.kind in ("gup", "view") and wrong is None:
             wrong = self._judge(event.node)

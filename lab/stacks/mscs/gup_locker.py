@@ -17,7 +17,7 @@ from lab.stacks.mscs.procedure import Procedures, Steps
 from lab.stacks.mscs.rpc import Rpc
 
 GRANTED, COMPLETE, MISSED = "granted", "complete", "missed"
-"""The lock is yours; the update has been done already; too much has happened since your snapshot."""
+"""The lock is yours; the update is done already; what you have missed is not to be had."""
 _COMPLETE = "gup complete"
 
 
@@ -65,7 +65,8 @@ class Locker:
     ) -> None:
         update = msgspec.convert(arguments["update"], Update)
         if self._member.is_locker and self._member.knows(arguments):
-            self.request(now_s, Waiter(update, arguments["applied"], answer))
+            applied = arguments["applied"]
+            self.request(now_s, Waiter(update, applied and tuple(applied), answer))
         else:
             answer(now_s, {"state": STALE})
 
@@ -87,7 +88,7 @@ class Locker:
 
     def _grant(self, now_s: float, waiter: Waiter) -> None:
         member = self._member
-        missed = [] if waiter.applied is None else member.log.since(waiter.applied)
+        missed = [] if waiter.applied is None else member.log.since(*waiter.applied)
         if missed is None:
             waiter.answer(now_s, {"state": MISSED})
             return

@@ -1,4 +1,4 @@
-"""What the global update protocol is about: updates, the circle of receivers, the lock (thesis 7.8).
+"""What the global update protocol is about: updates, circle of receivers, lock (thesis 7.8).
 
 Plain state machines without time or messages; :mod:`lab.stacks.mscs.gup` is the protocol.
 """
@@ -56,15 +56,22 @@ class Circle:
 class Log:
     """The updates that a node has applied, the latest of them kept."""
 
-    def __init__(self, sequence: int = 0) -> None:
+    def __init__(self, sequence: int = 0, last_id: str = "") -> None:
         self.sequence = sequence
         """Of the last update applied."""
-        self._kept: deque[Update] = deque(maxlen=LOG_LENGTH)
+        self._before = last_id
+        """The update before those that are kept."""
+        self._kept: deque[Update] = deque()
 
     @property
     def last(self) -> Update | None:
         """The last update applied; None if there was none since this node is in the order."""
         return self._kept[-1] if self._kept else None
+
+    @property
+    def last_id(self) -> str:
+        """The id of the last update applied, empty if there was none ever."""
+        return self._kept[-1].id if self._kept else self._before
 
     def is_next(self, update: Update) -> bool:
         """Tell whether an update is the one to be applied next."""
@@ -74,15 +81,25 @@ class Log:
         """Note that the next update was applied."""
         self.sequence += 1
         self._kept.append(update)
+        if len(self._kept) > LOG_LENGTH:
+            self._before = self._kept.popleft().id
 
     def find(self, update_id: str) -> Update | None:
         """Return a kept update."""
         return next((kept for kept in reversed(self._kept) if kept.id == update_id), None)
 
-    def since(self, sequence: int) -> list[Update] | None:
-        """Return all updates after a place in the order; None if they are no longer kept."""
-        missing = [kept for kept in self._kept if kept.sequence > sequence]
-        return missing if len(missing) == self.sequence - sequence else None
+    def since(self, sequence: int, update_id: str) -> list[Update] | None:
+        """Return all updates after the one at a place in the order.
+
+        None if they are no longer kept, or if another update is at that place: the one that was
+        asked for died with all that had it, and never happened.
+        """
+        first = len(self._kept) - (self.sequence - sequence)
+        if not 0 <= first <= len(self._kept):
+            return None
+        kept = list(self._kept)
+        before = kept[first - 1].id if first else self._before
+        return kept[first:] if before == update_id else None
 
 
 Answer: TypeAlias = Callable[[float, dict[str, Any]], None]
@@ -94,8 +111,8 @@ class Waiter:
     """A sender that waits for the lock."""
 
     update: Update
-    applied: int | None
-    """How far the sender is, if it is still to enter the order; None for those within."""
+    applied: tuple[int, str] | None
+    """The last update that a sender has which is still to enter the order; None for others."""
     answer: Answer
 
 
