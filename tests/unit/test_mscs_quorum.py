@@ -1,21 +1,14 @@
 """The quorum resource: challenge and defence, time, the grace before a cluster is formed."""
 
-from types import SimpleNamespace
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lab.stacks.mscs.config import make_config
 from lab.stacks.mscs.quorum import Quorum
 from mscs_desk import Agenda, Desk, Volume  # isort: skip
 
-CONFIG = SimpleNamespace(
-    quorum_reservation_s=10.0,
-    quorum_renew_s=3.0,
-    quorum_retry_s=1.0,
-    quorum_challenge_s=13.0,
-    quorum_grace_s=40.0,
-)
+CONFIG = make_config(1, {"nodes": 2})
 
 
 class Nodes:
@@ -48,7 +41,7 @@ def test_of_two_that_challenge_one_wins_and_defends_for_ever():
     nodes.arbitrate(2)
     nodes.run(100)
     assert nodes.told[1][1] is True
-    assert nodes.told[2] == (pytest.approx(13.0), False)
+    assert nodes.told[2] == (pytest.approx(12.0), False)
     assert nodes.owners() == [1]
     nodes.arbitrate(1)
     nodes.run(0.1)
@@ -152,7 +145,9 @@ def test_the_grace_ends_when_the_volume_is_lost_or_released():
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(["arbitrate", "arbitrate", "release", "pause", "resume", "cut", "heal"]),
+            st.sampled_from(
+                ["arbitrate", "arbitrate", "release", "pause", "resume", "cut", "heal"]
+            ),
             st.integers(1, 2),
             st.sampled_from([0.0, 0.5, 4.0, 12.0]),
         ),

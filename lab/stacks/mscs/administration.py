@@ -7,13 +7,14 @@ database; the managers of the nodes concerned then do what follows from it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeAlias
 
 import msgspec
 
 from lab.errors import LabError
 from lab.stacks.core import NodeId
-from lab.stacks.mscs.commands import check
+from lab.stacks.mscs.commands import COMMANDS, check
 from lab.stacks.mscs.database_manager import DatabaseManager
 from lab.stacks.mscs.failover import FailoverManager
 from lab.stacks.mscs.gup import Gup
@@ -29,12 +30,12 @@ from lab.stacks.mscs.objects import (
     Resource,
 )
 from lab.stacks.mscs.placement import dependency_order
+from lab.stacks.mscs.requests import Reply, Requests
 from lab.stacks.mscs.resource_types import Controller, check_resource
 from lab.stacks.mscs.resources import ResourceManager
 from lab.stacks.mscs.rpc import Rpc, RpcResult
+from lab.stacks.mscs.rpc_server import Respond
 
-Answer: TypeAlias = Callable[[float, bool, Any], None]
-"""Told whether it was done, and the answer as plain data, or why not."""
 _Values: TypeAlias = dict[str, Any]
 _FAIL = "resource fail"
 
@@ -84,28 +85,30 @@ class Administration:
         }
         rpc.serve(_FAIL, self._serve_fail)
 
-    def handle(self, now_s: float, name: str, arguments: Mapping[str, Any], answer: Answer) -> None:
+    def serve(self, requests: Requests) -> None:
+        """Take the commands from among a node's requests."""
+        for command in COMMANDS:
+            requests.serve(command.name, partial(self._handle, command.name))
+
+    def _handle(self, name: str, now_s: float, arguments: dict[str, Any], reply: Reply) -> None:
         """Carry out a command."""
-        try:
-            values = check(name, arguments)
-            if not self._gup.within:
-                raise LabError(
-                    f"node {self._node} is not a member of the cluster",
-                    remedy="wait until it has joined, or ask another node",
-                )
-            if name in self._looks:
-                answer(now_s, True, self._looks[name](values))
-            elif name == "fail":
-                self._fail(now_s, values, answer)
-            else:
-                describe = self._changes[name]
-                self._databases.change(
-                    now_s,
-                    lambda draft: describe(draft, values),
-                    lambda at_s, why: answer(at_s, not why, why or None),
-                )
-        except LabError as error:
-            answer(now_s, False, str(error))
+        values = check(name, arguments)
+        if not self._gup.within:
+            raise LabError(
+                f"node {self._node} is not a member of the cluster",
+                remedy="wait until it has joined, or ask another node",
+            )
+        if name in self._looks:
+            reply(True, self._looks[name](values))
+        elif name == "fail":
+            self._fail(now_s, values, reply)
+        else:
+            describe = self._changes[name]
+            self._databases.change(
+                now_s,
+                lambda draft: describe(draft, values),
+                lambda at_s, why: reply(not why, why or None),
+            )
 
     # --- what looks ------------------------------------------------------------------------
 
@@ -114,15 +117,15 @@ class Administration:
         online = sum(state.phase == "online" for state in states)
         return {
             "node": self._node,
-            "members": sorted(self._gup.circle.members),
+            "members": sorted(self._gup.member.circle.members),
             "access_point": self._objects.state_of(CLUSTER_GROUP).owner,
-            "locker": self._gup.circle.locker,
+            "locker": self._gup.member.circle.locker,
             "database_version": self._databases.database.version,
             "groups_online": f"{online} of {len(self._objects.all(Group))}",
         }
 
     def _list_nodes(self, values: _Values) -> Any:
-        members = self._gup.circle.members
+        members = self._gup.member.circle.members
         rows = []
         for node in sorted(self._objects.all(Node), key=lambda node: int(node.name)):
             number = int(node.name)
@@ -216,22 +219,22 @@ class Administration:
 
     # --- a failure on purpose --------------------------------------------------------------
 
-    def _fail(self, now_s: float, values: _Values, answer: Answer) -> None:
+    def _fail(self, now_s: float, values: _Values, reply: Reply) -> None:
         """Have the owner treat a resource as failed."""
         resource = self._objects.get(Resource, values["resource"])
         owner = self._objects.state_of(resource.group).owner
 
-        def returned(at_s: float, result: RpcResult) -> None:
-            told(at_s, result.ok and bool(result.value["failed"]))
+        def told(failed: bool) -> None:
+            reply(failed, None if failed else f"resource {resource.name!r} is not online")
 
-        def told(at_s: float, failed: bool) -> None:
-            answer(at_s, failed, None if failed else f"{resource.name!r} is not online")
+        def returned(at_s: float, result: RpcResult) -> None:
+            told(result.ok and bool(result.value["failed"]))
 
         arguments = {"group": resource.group, "resource": resource.name}
         if owner is None:
-            told(now_s, False)
+            told(False)
         elif owner == self._node:
-            told(now_s, self._fail_here(now_s, arguments))
+            told(self._fail_here(now_s, arguments))
         else:
             self._rpc.call(now_s, owner, _FAIL, arguments, returned)
 
@@ -239,13 +242,7 @@ class Administration:
         group, name = arguments["group"], arguments["resource"]
         return self._resources.fail(now_s, group, name, "an administrator said so")
 
-    def _serve_fail(
-        self,
-        now_s: float,
-        source: NodeId,
-        arguments: _Values,
-        answer: Callable[[float, dict[str, Any]], None],
-    ) -> None:
+    def _serve_fail(self, now_s: float, source: NodeId, arguments: Any, answer: Respond) -> None:
         answer(now_s, {"failed": self._fail_here(now_s, arguments)})
 
 

@@ -157,11 +157,6 @@ COMMANDS: tuple[Command, ...] = (
 _BY_NAME = {command.name: command for command in COMMANDS}
 
 
-def is_command(name: str) -> bool:
-    """Tell whether a request is one of these commands."""
-    return name in _BY_NAME
-
-
 def check(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of a command as values; options that are not given are left out.
 

@@ -8,6 +8,7 @@ import msgspec
 
 from lab.errors import LabError
 from lab.stacks.core import NodeId
+from lab.stacks.mscs.initial import GroupOption
 
 Seconds = Annotated[float, msgspec.Meta(gt=0.0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -82,9 +83,17 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Between two attempts of a challenger or of a defender that was not answered."""
     quorum_challenge_s: Seconds = 12.0
     """A challenger tries for so long: longer than a reservation lasts."""
-    quorum_grace_s: Seconds = 30.0
-    """Before a cluster is formed where another has been: longer than regroup takes to halt members
-    that have lost the resource."""
+    quorum_patience_s: Seconds = 25.0
+    """A cluster ends when none of its members can own the resource for so long: time for two of
+    them to try, one after the other."""
+    quorum_grace_s: Seconds = 45.0
+    """Before a cluster is formed where another has been. That one's members have noticed by then
+    that its owner is gone (detection, regroup) and their patience has ended."""
+
+    # --- what the cluster is for (thesis part II) --------------------------------------------
+    groups: tuple[GroupOption, ...] = ()
+    """Resource groups that a new cluster has from the start, each with its ``resources``; the
+    cluster's own group is always there. See the commands ``create-group``, ``create-resource``."""
 
     # --- what the thesis recommends (7.9) ----------------------------------------------------
     heartbeat_multicast: bool = False

@@ -21,10 +21,10 @@ from lab.stacks.mscs.gup import Gup, GupResult
 from lab.stacks.mscs.objects import CLUSTER_GROUP, Draft, Objects
 from lab.stacks.mscs.quorum_log import QuorumLog
 from lab.stacks.mscs.rpc import Rpc, RpcResult
+from lab.stacks.mscs.rpc_server import Respond
 
 Made: TypeAlias = Callable[[float, bool], None]
 """Told whether a change was made, or is durable."""
-Answer: TypeAlias = Callable[[float, dict[str, Any]], None]
 Changed: TypeAlias = Callable[[float, str], None]
 """Told why a change was not made; empty when it was."""
 
@@ -65,12 +65,15 @@ class DatabaseManager:
         """
         draft = Draft(self.database)
         describe(draft)
+        update = draft.update()
 
         def done(at_s: float, result: GupResult) -> None:
             if not result.ok:
                 changed(at_s, _NOT_A_MEMBER)
-            elif result.value:
+            elif result.value and update.lasts:
                 self._until_durable(at_s, result.value, lambda then_s: changed(then_s, ""))
+            elif result.value:
+                changed(at_s, "")
             else:
                 try:
                     self.change(at_s, describe, changed)
@@ -78,7 +81,7 @@ class DatabaseManager:
                     changed(at_s, str(error))
 
         if draft.changes:
-            self._gup.update(now_s, KIND, msgspec.to_builtins(draft.update()), done)
+            self._gup.update(now_s, KIND, msgspec.to_builtins(update), done)
         else:
             changed(now_s, "")
 
@@ -126,7 +129,7 @@ class DatabaseManager:
         ask(now_s)
 
     def _serve_durable(
-        self, now_s: float, source: NodeId, arguments: dict[str, Any], answer: Answer
+        self, now_s: float, source: NodeId, arguments: dict[str, Any], answer: Respond
     ) -> None:
         self.log.when_durable(
             now_s, arguments["version"], lambda at_s, durable: answer(at_s, {"durable": durable})

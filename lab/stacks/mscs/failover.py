@@ -155,9 +155,9 @@ class FailoverManager:
             if new != state and new.owner is not None:
                 draft.put(new)
                 load = self._load(draft)
+        owners = {state.owner for state in draft.all(GroupState)}
         for node in self._objects.all(Node):
-            empty = int(node.name) not in members or not load.get(int(node.name))
-            if node.state == "evicting" and empty:
+            if node.state == "evicting" and int(node.name) not in owners & set(members):
                 draft.put(msgspec.structs.replace(node, state="evicted"))
 
     def _placed(

@@ -1,9 +1,9 @@
 """The managers above membership and global updates, put together (thesis 7.5, table 8.1).
 
-    administration: the commands
-    fail-over manager    node manager    quorum watch
-    resource manager: controllers        database manager: replica, log on the quorum volume
-    event processor: tells them what happened
+administration: the commands
+fail-over manager    node manager    quorum watch
+resource manager: controllers        database manager: replica, log on the quorum volume
+event processor: tells them what happened
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from typing import Any
 
 from lab.errors import LabError
 from lab.stacks.core import NodeId
-from lab.stacks.mscs.administration import Administration, Answer
-from lab.stacks.mscs.commands import is_command
+from lab.stacks.mscs.administration import Administration
 from lab.stacks.mscs.config import Config
 from lab.stacks.mscs.context import Context
 from lab.stacks.mscs.database import Snapshot
@@ -27,6 +26,7 @@ from lab.stacks.mscs.node_manager import NodeManager
 from lab.stacks.mscs.placement import dependency_order
 from lab.stacks.mscs.quorum import Quorum
 from lab.stacks.mscs.quorum_watch import QuorumWatch
+from lab.stacks.mscs.requests import Requests
 from lab.stacks.mscs.resource_types import check_resource, make_controllers
 from lab.stacks.mscs.resources import ResourceManager
 from lab.stacks.mscs.rpc import Rpc
@@ -35,7 +35,15 @@ from lab.stacks.mscs.rpc import Rpc
 class Managers:
     """What makes a member useful; a node that has no part in a cluster does nothing here."""
 
-    def __init__(self, ctx: Context, config: Config, rpc: Rpc, gup: Gup, quorum: Quorum) -> None:
+    def __init__(
+        self,
+        ctx: Context,
+        config: Config,
+        requests: Requests,
+        rpc: Rpc,
+        gup: Gup,
+        quorum: Quorum,
+    ) -> None:
         self.events = EventProcessor()
         self.databases = DatabaseManager(ctx, rpc, gup, self.events)
         database = self.databases.database
@@ -54,7 +62,7 @@ class Managers:
             ctx, self.events, self.databases, self.resources, self._members
         )
         self._watch = QuorumWatch(ctx, config, self.events, database, self._members)
-        self._administration = Administration(
+        administration = Administration(
             ctx.node,
             rpc,
             gup,
@@ -64,15 +72,7 @@ class Managers:
             self.failover,
             controllers,
         )
-
-    def handle(
-        self, now_s: float, name: str, arguments: Mapping[str, Any], answer: Answer
-    ) -> bool:
-        """Carry out a request that is one of the administrator's commands; False if it is not."""
-        if not is_command(name):
-            return False
-        self._administration.handle(now_s, name, arguments, answer)
-        return True
+        administration.serve(requests)
 
     # --- where the database comes from -----------------------------------------------------
 
@@ -111,7 +111,7 @@ class Managers:
         self.events.publish(now_s, MembersChanged(frozenset(joined), frozenset(left)))
 
     def _members(self) -> Collection[NodeId]:
-        return self._gup.circle.members if self._gup.within else ()
+        return self._gup.member.circle.members if self._gup.within else ()
 
 
 def _check_groups(groups: Iterable[GroupOption], controllers: Mapping[str, Any]) -> None:

@@ -29,7 +29,9 @@ class NoSuchObjectError(LabError):
     """There is no object of that kind and name."""
 
 
-class _Object(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class _Object(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
     kind: ClassVar[str]
     name: str
 
@@ -75,7 +77,7 @@ class Resource(_Object, frozen=True, kw_only=True, omit_defaults=True):
     """Something that one node at a time provides."""
 
     kind: ClassVar[str] = "resource"
-    group: str
+    group: str = ""
     type: str
     parameters: dict[str, Any] = {}
     depends_on: tuple[str, ...] = ()

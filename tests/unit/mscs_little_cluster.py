@@ -1,0 +1,248 @@
+"""The managers of several nodes over a global update that just works, to test them alone."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from lab.errors import LabError
+from lab.stacks.mscs.config import make_config
+from lab.stacks.mscs.gup import GupResult
+from lab.stacks.mscs.managers import Managers
+from lab.stacks.mscs.objects import Objects
+from lab.stacks.mscs.quorum import Quorum
+from lab.stacks.mscs.rpc import RpcResult
+
+from mscs_desk import Agenda, Desk, Volume  # isort: skip
+
+DETECTION_S, STEP_S = 10.0, 0.003
+
+
+class Gup:
+    """A node's global updates: all applied in one order, each node a little after the one before."""
+
+    def __init__(self, cluster, node):
+        self.cluster = "c1"
+        self.member = SimpleNamespace(circle=SimpleNamespace(members=set(), locker=1))
+        self.node = node
+        self._cluster = cluster
+        self._apply = {}
+
+    @property
+    def within(self):
+        return self.node in self.member.circle.members
+
+    def register(self, kind, apply):
+        self._apply[kind] = apply
+
+    def update(self, now_s, kind, payload, done):
+        self._cluster.order.append((self.node, kind, payload, done))
+        self._cluster.send_next()
+
+    def apply(self, kind, payload, sender):
+        return self._apply[kind](self._cluster.agenda.now_s, payload, sender)
+
+
+class Rpc:
+    """Calls that take a moment, and fail when the server is down."""
+
+    def __init__(self, cluster, node):
+        self._cluster, self._node = cluster, node
+        self.methods = {}
+
+    def serve(self, method, handler):
+        self.methods[method] = handler
+
+    def call(self, now_s, to, method, arguments, done, *, timeout_s=None):
+        cluster = self._cluster
+
+        def arrive():
+            if to not in cluster.alive:
+                done(cluster.agenda.now_s, RpcResult(ok=False))
+                return
+            handler = cluster.rpcs[to].methods[method]
+            handler(cluster.agenda.now_s, self._node, arguments, answer)
+
+        def answer(at_s, value):
+            cluster.agenda.at(at_s + STEP_S, lambda: back(value))
+
+        def back(value):
+            if self._node in cluster.alive:
+                done(cluster.agenda.now_s, RpcResult(ok=True, value=value))
+
+        cluster.agenda.at(now_s + STEP_S, arrive)
+
+
+class Requests(dict):
+    """The requests of a node."""
+
+    def serve(self, name, handler):
+        self[name] = handler
+
+
+class LittleCluster:
+    """Members 1..count of a cluster; a killed node is missed after a while, and may join again."""
+
+    def __init__(self, count, groups=()):
+        self.agenda = Agenda()
+        self.volume = Volume(self.agenda)
+        self._options = {"nodes": count, "groups": groups}
+        self.order, self._sending = [], False
+        self.alive = set()
+        self.events = []
+        self.desks, self.gups, self.rpcs, self.managers, self.requests = {}, {}, {}, {}, {}
+        for node in range(1, count + 1):
+            self._make(node)
+        for node in range(1, count + 1):
+            self.managers[node].found(0.0, 1)
+            self.gups[node].member.circle.members = set(self.alive)
+        for node in range(1, count + 1):
+            self.managers[node].members_changed(0.0, joined=self.alive)
+
+    def _make(self, node):
+        desk = self.desks[node] = _Desk(self, node)
+        self.gups[node], self.rpcs[node] = Gup(self, node), Rpc(self, node)
+        self.requests[node] = Requests()
+        self.alive.add(node)
+        config = make_config(node, self._options)
+        self.managers[node] = Managers(
+            desk,
+            config,
+            self.requests[node],
+            self.rpcs[node],
+            self.gups[node],
+            Quorum(desk, config),
+        )
+
+    # --- what the test does ----------------------------------------------------------------
+
+    def run(self, for_s):
+        self.agenda.run_until(self.agenda.now_s + for_s)
+
+    def kill(self, node):
+        self.alive.discard(node)
+        self.desks[node].dead = True
+        self.events.append((self.agenda.now_s, node, "dead", "", {}))
+        self.agenda.at(self.agenda.now_s + DETECTION_S, lambda: self._missed(node))
+
+    def join(self, node):
+        """Let a node that was killed, and missed, join again."""
+        sponsor = self.managers[min(self.members)]
+        self._make(node)
+        self.managers[node].databases.restore(self.agenda.now_s, sponsor.databases.snapshot())
+        for member in self.members | {node}:
+            self.gups[member].member.circle.members = self.members | {node}
+        for member in sorted(self.members):
+            self.managers[member].members_changed(self.agenda.now_s, joined=[node])
+
+    def ask(self, asked, name, **arguments):
+        """Ask a node for something and return (ok, value) when it has answered."""
+        answers = []
+        self._request(asked, name, arguments, lambda ok, value=None: answers.append((ok, value)))
+        for _ in range(100):
+            if answers:
+                break
+            self.run(0.1)
+        return answers[0]
+
+    def tell(self, asked, name, **arguments):
+        """Ask a node for something and do not wait."""
+        self._request(asked, name, arguments, lambda ok, value=None: None)
+
+    def _request(self, asked, name, arguments, reply):
+        try:
+            self.requests[asked][name](self.agenda.now_s, arguments, reply)
+        except LabError as error:  # as the node's requests do
+            reply(False, str(error))
+
+    # --- how it is -------------------------------------------------------------------------
+
+    @property
+    def members(self):
+        """Who takes part, as those alive see it."""
+        return set().union(*(self.gups[n].member.circle.members for n in self.alive)) & self.alive
+
+    def state(self, group):
+        """Where a group is; all that are alive agree."""
+        found = [Objects(self.managers[n].databases.database).state_of(group) for n in self.alive]
+        assert all(state == found[0] for state in found)
+        return found[0]
+
+    def owner(self, group):
+        """The group's owner."""
+        return self.state(group).owner
+
+    def online(self, resource):
+        """The nodes that have a resource online."""
+        now = {}
+        for _, node, kind, phase, fields in self.events:
+            if kind == "dead":
+                now = {key: value for key, value in now.items() if key != node}
+            elif kind == "resource" and fields["resource"] == resource:
+                now[node] = phase
+        return [node for node, phase in now.items() if phase == "online"]
+
+    # --- the order -------------------------------------------------------------------------
+
+    def send_next(self):
+        if self._sending or not self.order:
+            return
+        self._sending = True
+        sender, kind, payload, done = self.order.pop(0)
+        self.agenda.at(self.agenda.now_s + STEP_S, lambda: self._pass(sender, kind, payload, done))
+
+    def _pass(self, sender, kind, payload, done):
+        if sender not in self.alive:  # case 5: pretend that it never happened
+            self._sending = False
+            self.send_next()
+            return
+        waiting = sorted(self.members)
+        results = {}
+
+        def step():
+            while waiting and waiting[0] not in self.alive:
+                waiting.pop(0)
+            if waiting:
+                node = waiting.pop(0)
+                results[node] = self.gups[node].apply(kind, payload, sender)
+                self.agenda.at(self.agenda.now_s + STEP_S, step)
+                return
+            self._sending = False
+            if sender in self.alive:
+                done(self.agenda.now_s, GupResult(ok=True, value=results.get(sender)))
+            self.send_next()
+
+        step()
+
+    def _missed(self, node):
+        if self._sending:  # the order is between two updates when a view is installed
+            self.agenda.at(self.agenda.now_s + STEP_S, lambda: self._missed(node))
+            return
+        for member in sorted(self.alive):
+            self.gups[member].member.circle.members.discard(node)
+        for member in sorted(self.alive):
+            self.managers[member].members_changed(self.agenda.now_s, left=[node])
+
+
+class _Desk(Desk):
+    """A desk that tells the cluster's events and dies with its node."""
+
+    def __init__(self, cluster, node):
+        super().__init__(cluster.agenda, cluster.volume, node)
+        self.dead = False
+        self._cluster = cluster
+
+    def emit(self, kind, phase="", **fields):
+        if not self.dead:
+            self._cluster.events.append((self.now_s, self.node, kind, phase, fields))
+
+    def halt(self, reason):
+        self.emit("halt", phase=reason)
+        self._cluster.kill(self.node)
+
+    def effect(self, name, arguments, done):
+        if not self.dead:
+            super().effect(name, arguments, done)
+
+    def _enter(self, action):
+        if not self.dead:
+            super()._enter(action)
