@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import heapq
 import itertools
+from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 from lab.stacks.core import DiskDone, EffectDone
 
@@ -17,15 +19,15 @@ DISK_S, EFFECT_S = 0.005, 0.001
 class Agenda:
     """What happens when."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.now_s = 0.0
         self._heap = []
         self._number = itertools.count()
 
-    def at(self, at_s, action):
+    def at(self, at_s: float, action: Callable[[], None]):
         heapq.heappush(self._heap, (max(at_s, self.now_s), next(self._number), action))
 
-    def run_until(self, end_s):
+    def run_until(self, end_s: float):
         while self._heap and self._heap[0][0] <= end_s:
             self.now_s, _, action = heapq.heappop(self._heap)
             action()
@@ -35,7 +37,7 @@ class Agenda:
 class Volume:
     """The quorum volume."""
 
-    def __init__(self, agenda, reservation_s=10.0):
+    def __init__(self, agenda: Agenda, reservation_s: float = 10.0) -> None:
         self.keys = {}
         self.holder = None
         self.cut = set()
@@ -43,7 +45,7 @@ class Volume:
         self._reservation_s = reservation_s
         self._renewed_s = 0.0
 
-    def carry_out(self, node, operation, key, data):
+    def carry_out(self, node: int, operation: str, key: str, data: bytes) -> tuple[bool, bytes]:  # noqa: PLR0911
         now_s = self._agenda.now_s
         if node in self.cut:
             return False, b""
@@ -74,7 +76,7 @@ class Volume:
 class Desk:
     """One node's context; ``paused`` holds back all that would enter it."""
 
-    def __init__(self, agenda, volume, node=1):
+    def __init__(self, agenda: Agenda, volume: Volume, node: int = 1) -> None:
         self.node, self.incarnation = node, 1
         self.events = []
         self.effects = []
@@ -91,39 +93,41 @@ class Desk:
     def now_s(self):
         return self._agenda.now_s
 
-    def emit(self, kind, phase="", **fields):
+    def emit(self, kind: str, phase: str = "", **fields: Any):
         self.events.append(SimpleNamespace(t_s=self.now_s, kind=kind, phase=phase, fields=fields))
 
-    def phases(self, kind):
+    def phases(self, kind: str):
         return [event.phase for event in self.events if event.kind == kind]
 
-    def set_timer(self, level, name, at_s, callback):
+    def set_timer(self, level: str, name: str, at_s: float, callback: Callable[[float], None]):
         timer = self._timers[name] = object()
 
-        def ring():
+        def ring() -> None:
             if self._timers.get(name) is timer:
                 del self._timers[name]
                 callback(self.now_s)
 
         self._agenda.at(at_s, lambda: self._enter(ring))
 
-    def cancel_timer(self, name):
+    def cancel_timer(self, name: str):
         self._timers.pop(name, None)
 
-    def disk(self, volume, operation, key, data, done):
+    def disk(
+        self, volume: Volume, operation: str, key: str, data: bytes, done: Callable[..., None]
+    ):
         assert volume == "quorum"
 
-        def carry_out():
+        def carry_out() -> None:
             ok, found = self._volume.carry_out(self.node, operation, key, data)
             self._enter(lambda: done(self.now_s, DiskDone(0, ok, found)))
 
         self._agenda.at(self.now_s + DISK_S, carry_out)
 
-    def effect(self, name, arguments, done):
+    def effect(self, name: str, arguments: dict[str, Any], done: Callable[..., None]):
         thing = arguments["name"]
         self.effects.append((name, thing))
 
-        def over(ok=True, detail=""):
+        def over(ok: bool = True, detail: str = "") -> None:
             self._enter(lambda: done(self.now_s, EffectDone(0, ok, detail)))
 
         if (name, thing) in self.refuse:
@@ -139,7 +143,7 @@ class Desk:
         for action in held:
             action()
 
-    def _enter(self, action):
+    def _enter(self, action: Callable[[], None]) -> None:
         if self.paused:
             self._held.append(action)
         else:

@@ -1,5 +1,7 @@
 """The administrator's commands: declared once, arguments read and refused with the shape."""
 
+from typing import Any
+
 import pytest
 
 from lab.errors import LabError
@@ -33,7 +35,7 @@ def test_the_command_line_gives_what_the_command_expects():
         ("create-group", {"group": "g", "failback": "yes"}, {"group": "g", "failback": True}),
     ],
 )
-def test_arguments_are_read(name, arguments, values):
+def test_arguments_are_read(name: str, arguments: dict[str, Any], values: Any):
     assert check(name, arguments) == values
 
 
@@ -52,6 +54,8 @@ def test_arguments_are_read(name, arguments, values):
         ("create-group", {"group": "g", "failover_period_s": "nan"}, "not a positive number"),
     ],
 )
-def test_wrong_arguments_are_answered_with_the_expected_shape(name, arguments, complaint):
+def test_wrong_arguments_are_answered_with_the_expected_shape(
+    name: str, arguments: dict[str, Any], complaint: str
+):
     with pytest.raises(LabError, match=complaint):
         check(name, arguments)

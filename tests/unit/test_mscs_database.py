@@ -27,7 +27,9 @@ def test_an_update_changes_all_or_nothing():
 
 @settings(max_examples=50)
 @given(st.lists(UPDATES, max_size=12), st.integers(0, 12))
-def test_replicas_that_took_the_same_updates_are_equal_also_by_way_of_a_snapshot(updates, joins_at):
+def test_replicas_that_took_the_same_updates_are_equal_also_by_way_of_a_snapshot(
+    updates: list[Update], joins_at: int
+):
     first, joiner = Database(), Database()
     for number, update in enumerate(updates):
         if number == joins_at:
@@ -42,7 +44,7 @@ def test_replicas_that_took_the_same_updates_are_equal_also_by_way_of_a_snapshot
 
 @settings(max_examples=50)
 @given(st.lists(UPDATES, max_size=12), st.integers(0, 12))
-def test_a_checkpoint_and_the_log_since_give_what_lasts(updates, checkpoint_at):
+def test_a_checkpoint_and_the_log_since_give_what_lasts(updates: list[Update], checkpoint_at: int):
     database = Database()
     checkpoint, log = database.snapshot(lasting=True), []
     for number, update in enumerate(updates):

@@ -1,5 +1,7 @@
 """Fail-over: what becomes of groups when nodes or resources fail, move, pause, leave and return."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,7 +27,7 @@ WEB = {
 }
 
 
-def cluster_of(count, **options):
+def cluster_of(count: int, **options: Any):
     cluster = LittleCluster(count, [{**WEB, **options}])
     cluster.run(1)
     return cluster
@@ -57,7 +59,7 @@ def test_the_quorum_resource_follows_when_the_reservation_of_a_failed_owner_has_
 
 
 @pytest.mark.parametrize(("failback", "owner"), [(True, 2), (False, 3)])
-def test_a_group_fails_back_only_if_it_is_to(failback, owner):
+def test_a_group_fails_back_only_if_it_is_to(failback: bool, owner: int | None):
     cluster = cluster_of(3, failback=failback)
     cluster.kill(2)
     cluster.run(DETECTION_S + 1)
@@ -123,7 +125,7 @@ def test_groups_and_resources_are_created_and_deleted_by_command():
     assert cluster.online("ip") == []
     assert cluster.ask(1, "delete-group", group="db")[0]
     cluster.run(1)
-    assert all("db" not in key for key in cluster.managers[2].databases.database.keys())
+    assert all("db" not in key for key in cluster.managers[2].databases.database.keys(""))
 
 
 def test_a_paused_node_keeps_its_groups_and_gets_no_more():
@@ -177,7 +179,7 @@ ACTIONS = st.tuples(
 
 @settings(max_examples=80, deadline=None)
 @given(st.lists(ACTIONS, max_size=20))
-def test_a_resource_is_on_one_node_at_a_time_and_all_agree_whatever_happens(actions):
+def test_a_resource_is_on_one_node_at_a_time_and_all_agree_whatever_happens(actions: Any):
     cluster = cluster_of(4)
     down = set()
     for action, node, other, then_s in actions:
@@ -211,7 +213,7 @@ def test_a_resource_is_on_one_node_at_a_time_and_all_agree_whatever_happens(acti
     check_one_node_at_a_time(cluster.events)
 
 
-def check_one_node_at_a_time(events):
+def check_one_node_at_a_time(events: list[Any]):
     on = {}
     for at_s, node, kind, phase, fields in events:
         if kind == "dead":

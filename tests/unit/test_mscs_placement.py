@@ -1,5 +1,7 @@
 """Decisions of the fail-over and resource managers, as pure functions."""
 
+from random import Random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from lab.stacks.mscs.objects import Group, Resource
 from lab.stacks.mscs.placement import choose_owner, dependency_order, recent, should_fail_back
 
 
-def resource(name, *depends_on):
+def resource(name: str, *depends_on: str):
     return Resource(name=name, group="g", type="ip-address", depends_on=depends_on)
 
 
@@ -23,7 +25,9 @@ def resource(name, *depends_on):
         ((), (4, 2), {}, 2),  # all alike: the lowest number
     ],
 )
-def test_the_owner_is_preferred_or_else_has_least(preferred, candidates, load, owner):
+def test_the_owner_is_preferred_or_else_has_least(
+    preferred: tuple[int, ...], candidates: tuple[int, ...], load: dict[int, int], owner: int | None
+):
     assert choose_owner(Group(name="g", preferred=preferred), candidates, load) == owner
 
 
@@ -37,14 +41,16 @@ def test_the_owner_is_preferred_or_else_has_least(preferred, candidates, load, o
         (True, 2, (1, 2), None),
     ],
 )
-def test_a_group_fails_back_to_a_better_node_only(failback, owner, candidates, back_to):
+def test_a_group_fails_back_to_a_better_node_only(
+    failback: bool, owner: int | None, candidates: tuple[int, ...], back_to: int | None
+):
     group = Group(name="g", preferred=(3, 2), failback=failback)
     assert should_fail_back(group, owner, candidates) == back_to
 
 
 @settings(max_examples=100)
 @given(st.lists(st.sets(st.integers(0, 6)), max_size=7), st.randoms(use_true_random=False))
-def test_dependencies_come_first(edges, random):
+def test_dependencies_come_first(edges: list[set[int]], random: Random):
     resources = [
         resource(f"r{at}", *(f"r{other}" for other in others if other < at))
         for at, others in enumerate(edges)

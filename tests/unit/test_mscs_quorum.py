@@ -1,11 +1,14 @@
 """The quorum resource: challenge and defence, time, the grace before a cluster is formed."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.stacks.mscs.config import make_config
 from lab.stacks.mscs.quorum import Quorum
+
 from mscs_desk import Agenda, Desk, Volume  # isort: skip
 
 CONFIG = make_config(1, {"nodes": 2})
@@ -14,14 +17,14 @@ CONFIG = make_config(1, {"nodes": 2})
 class Nodes:
     """Some nodes and their volume."""
 
-    def __init__(self, count=2):
+    def __init__(self, count: int = 2) -> None:
         self.agenda = Agenda()
         self.volume = Volume(self.agenda, CONFIG.quorum_reservation_s)
         self.desks = [Desk(self.agenda, self.volume, node) for node in range(1, count + 1)]
         self.quorums = [Quorum(desk, CONFIG) for desk in self.desks]
         self.told = {}
 
-    def arbitrate(self, node, *, form=False):
+    def arbitrate(self, node: int, *, form: bool = False):
         quorum = self.quorums[node - 1]
         ask = quorum.arbitrate_to_form if form else quorum.arbitrate
         self.told.pop(node, None)
@@ -31,7 +34,7 @@ class Nodes:
         now_s = self.agenda.now_s
         return [n for n, quorum in enumerate(self.quorums, 1) if quorum.owned(now_s)]
 
-    def run(self, for_s):
+    def run(self, for_s: float):
         self.agenda.run_until(self.agenda.now_s + for_s)
 
 
@@ -155,7 +158,7 @@ def test_the_grace_ends_when_the_volume_is_lost_or_released():
         max_size=25,
     )
 )
-def test_never_two_nodes_that_own_it_whatever_happens(steps):
+def test_never_two_nodes_that_own_it_whatever_happens(steps: Any):
     nodes = Nodes()
     for what, node, then_s in steps:
         desk = nodes.desks[node - 1]

@@ -1,5 +1,7 @@
 """Checkpoint and log on the quorum volume: what was decided last is found by whoever comes next."""
 
+from typing import Any
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,13 +14,13 @@ from mscs_desk import Agenda, Desk, Volume  # isort: skip
 class Keeper:
     """A node that owns the volume, its database and its log."""
 
-    def __init__(self, agenda, volume, node=1):
+    def __init__(self, agenda: Agenda, volume: Volume, node: int = 1) -> None:
         self.desk = Desk(agenda, volume, node)
         self.database = Database()
         self.log = QuorumLog(self.desk, self.database)
         volume.holder = node
 
-    def change(self, **values):
+    def change(self, **values: Any):
         update = Update(put={key.replace("_", "/"): value for key, value in values.items()})
         self.database.apply(update)
         self.log.append(self.desk.now_s, update)
@@ -29,7 +31,7 @@ def set_up():
     return agenda, Volume(agenda)
 
 
-def recover(agenda, volume):
+def recover(agenda: Agenda, volume: Volume):
     told = []
     keeper = Keeper(agenda, volume, 9)
     keeper.log.recover(agenda.now_s, lambda at_s, snapshot: told.append(snapshot))
@@ -118,7 +120,7 @@ STEPS = st.one_of(
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(STEPS, max_size=30))
-def test_what_was_told_to_be_durable_is_recovered(steps):
+def test_what_was_told_to_be_durable_is_recovered(steps: Any):
     agenda, volume = set_up()
     keeper = Keeper(agenda, volume)
     keeper.log.open(0.0)

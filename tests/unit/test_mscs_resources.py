@@ -1,5 +1,7 @@
 """The resource manager: dependency order, restart policy, groups that come and go at any time."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +13,7 @@ from lab.stacks.mscs.resources import ResourceManager
 from mscs_desk import Agenda, Desk, Volume  # isort: skip
 
 
-def address(name, *depends_on, **policy):
+def address(name: str, *depends_on: str, **policy: Any):
     parameters = {"address": name}
     return Resource(
         name=name,
@@ -23,7 +25,7 @@ def address(name, *depends_on, **policy):
     )
 
 
-def service(name, *depends_on, **policy):
+def service(name: str, *depends_on: str, **policy: Any):
     parameters = {"address": "a", "port": 80}
     return Resource(
         name=name,
@@ -36,17 +38,17 @@ def service(name, *depends_on, **policy):
 
 
 class OneNode:
-    def __init__(self):
+    def __init__(self) -> None:
         self.agenda = Agenda()
         self.desk = Desk(self.agenda, Volume(self.agenda))
         controllers = {"ip-address": IpAddress(self.desk), "http-service": HttpService(self.desk)}
         self.changes = 0
         self.manager = ResourceManager(self.desk, controllers, self._changed)
 
-    def _changed(self, now_s, group):
+    def _changed(self, now_s: float, group: str) -> None:
         self.changes += 1
 
-    def run(self, *resources, starts=0):
+    def run(self, *resources: Resource, starts: int = 0):
         self.manager.run(self.agenda.now_s, "g", list(resources), starts)
         self.settle()
 
@@ -54,7 +56,7 @@ class OneNode:
         self.manager.stop(self.agenda.now_s, "g")
         self.settle()
 
-    def settle(self, for_s=1.0):
+    def settle(self, for_s: float = 1.0):
         self.agenda.run_until(self.agenda.now_s + for_s)
 
     @property
@@ -112,7 +114,7 @@ def test_a_resource_that_fails_too_often_within_the_period_fails_its_group():
 
 
 @pytest.mark.parametrize(("affects_group", "phase"), [(True, "failed"), (False, "partial")])
-def test_whether_a_failure_is_the_groups(affects_group, phase):
+def test_whether_a_failure_is_the_groups(affects_group: bool, phase: str):
     node = OneNode()
     node.desk.refuse.add(("address-up", "b"))
     bad = address("b", affects_group=affects_group)
@@ -123,7 +125,10 @@ def test_whether_a_failure_is_the_groups(affects_group, phase):
 
 
 def test_failures_are_forgotten_when_somebody_asks_again_or_the_group_was_stopped():
-    for again in (lambda node, r: node.run(r, starts=1), lambda node, r: (node.stop(), node.run(r))):
+    for again in (
+        lambda node, r: node.run(r, starts=1),
+        lambda node, r: (node.stop(), node.run(r)),
+    ):
         node = OneNode()
         node.desk.refuse.add(("address-up", "a"))
         resource = address("a", restart_threshold=0)
@@ -171,7 +176,7 @@ ACTIONS = st.tuples(
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(ACTIONS, max_size=25))
-def test_dependencies_hold_at_all_times_and_the_end_is_as_was_wanted(actions):
+def test_dependencies_hold_at_all_times_and_the_end_is_as_was_wanted(actions: Any):
     node = OneNode()
     policy = {"restart_threshold": 1000}
     resources = [

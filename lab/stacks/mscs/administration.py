@@ -45,6 +45,7 @@ class Administration:
 
     def __init__(
         self,
+        *,
         node: NodeId,
         rpc: Rpc,
         gup: Gup,

@@ -1,4 +1,4 @@
-"""What the database of a new cluster holds: its nodes, networks, own group, and configured groups."""
+"""What the database of a new cluster holds: its nodes, networks, own group, configured groups."""
 
 from __future__ import annotations
 

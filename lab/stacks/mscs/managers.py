@@ -39,6 +39,7 @@ class Managers:
         self,
         ctx: Context,
         config: Config,
+        *,
         requests: Requests,
         rpc: Rpc,
         gup: Gup,
@@ -63,14 +64,14 @@ class Managers:
         )
         self._watch = QuorumWatch(ctx, config, self.events, database, self._members)
         administration = Administration(
-            ctx.node,
-            rpc,
-            gup,
-            self.databases,
-            self.nodes,
-            self.resources,
-            self.failover,
-            controllers,
+            node=ctx.node,
+            rpc=rpc,
+            gup=gup,
+            databases=self.databases,
+            nodes=self.nodes,
+            resources=self.resources,
+            failover=self.failover,
+            controllers=controllers,
         )
         administration.serve(requests)
 
