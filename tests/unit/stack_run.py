@@ -47,6 +47,16 @@ def heartbeats(nodes: int, over_s: float = OVER_S, period_s: float = 1.0) -> lis
     return events
 
 
+def shell_tells(nodes: int, over_s: float = OVER_S, **more: Any) -> list[Event]:
+    """Every shell tells each five seconds that its timers were a millisecond late."""
+    late = {"n": 10, "max_s": 0.001, "counts": {"40": 10}}
+    fields = {"window_s": 5.0, "cpu_s": 0.1, "sent": 9, "received": 9, "unsent": 0, "refused": 0,
+              "dropped": 0, "timers_late": late, "waited": late, "busy": late, **more}  # fmt: skip
+    times_s = [5.0 * (k + 1) for k in range(int(over_s / 5))]
+    return [Event(t, node, "shell", "window", fields=fields)
+            for node in range(1, nodes + 1) for t in times_s]  # fmt: skip
+
+
 def view(t_s: float, node: int, number: int, members: Sequence[int]) -> Event:
     """A node installs a view."""
     return Event(t_s, node, "view", fields={"id": number, "members": list(members)})
@@ -70,6 +80,8 @@ class StackRunMaker:
             over_s = case.plan.over_s
             self.events[case.name] = heartbeats(case.nodes, over_s)
             self.records[case.name] = CaseRecord(over_s, "abc", (), (Count("world", "lost", 0.0),))
+            if self.engine == "emulation":
+                self.events[case.name] += shell_tells(case.nodes, over_s)
 
     def write(self) -> Path:
         """Write logs and tables; returns the run's directory."""

@@ -7,10 +7,10 @@ import pytest
 from stack_run import StackRunMaker, heartbeats, scenario_of, view
 
 from lab.analysis import analyse
+from lab.analysis.stacks.lives import phases, running, views
 from lab.analysis.stacks.observations import StackObservations
 from lab.report import write_report
 from lab.report.stacks.arrows import arrows
-from lab.report.stacks.lives import phases, running, views
 from lab.report.stacks.moments import CLOSE_UP_ARROWS, Window, close_up, stories, window
 from lab.report.stacks.over_nodes import message_rates
 from lab.report.stacks.spacetime import space_time_figure

@@ -16,6 +16,7 @@ from lab.analysis.stacks.probes import (
     unfinished,
     without_origin,
 )
+from lab.analysis.stacks.shells import delay_s, lost_in_sockets, silence_windows
 from lab.scenarios.model import Engine
 
 
@@ -46,6 +47,27 @@ CHECKS: tuple[Check[StackObservations], ...] = (
     Check(
         "logs-complete", without_origin, 0, "of the datagrams",
         "a world that loses lines of its own logs has lost count", engines=_SIMULATION,
+    ),
+    Check(
+        "logs-complete", without_origin, 0.001, "of the datagrams",
+        "a killed node loses the lines of the work it was in, of which a thousandth is much",
+    ),
+    Check(
+        "shells-tell", silence_windows, 3, "windows",
+        "a shell that tells nothing for so long was stopped, or its log is torn",
+    ),
+    Check(
+        "shell-timers", delay_s("timers_late", "timers"), 0.05, "s virtual",
+        "the shortest time that a protocol waits for is 0.3 s (regroup's broadcasts); a sixth of "
+        "it late changes no phase, nor a count of messages",
+    ),
+    Check(
+        "shell-queues", delay_s("waited", "datagrams"), 0.05, "s virtual",
+        "a datagram that lies in its receiver's socket looks like one that the network delayed",
+    ),
+    Check(
+        "socket-drops", lost_in_sockets, 0, "datagrams",
+        "a datagram that a socket had no room for looks like one that the network lost",
     ),
     Check(
         "digest", digest_missing, 0, "missing",

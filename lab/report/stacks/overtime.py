@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lab.analysis.stacks.lives import Span, phases, running, views
 from lab.analysis.stacks.observations import StackObservations
 from lab.report.figures.base import Figure, plain_figure, trace
 from lab.report.palette import INK, MUTED, SERIES, VERMILION
 from lab.report.stacks.arrows import group_of
-from lab.report.stacks.lives import Span, phases, running, views
 from lab.report.stacks.moments import told_events
 from lab.stacks.events import FAULT
 
