@@ -7,7 +7,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from lab.errors import LabError
+from lab.stacks.checking import Violation, check
+from lab.stacks.events import HALTED, STARTED, Event
 from lab.stacks.mscs.config import make_config
+from lab.stacks.mscs.failover_invariants import CHECKERS
 from lab.stacks.mscs.gup import GupResult
 from lab.stacks.mscs.managers import Managers
 from lab.stacks.mscs.objects import Objects
@@ -102,18 +105,20 @@ class LittleCluster:
         self.events = []
         self.desks, self.gups, self.rpcs, self.managers, self.requests = {}, {}, {}, {}, {}
         for node in range(1, count + 1):
-            self._make(node)
+            self.make(node)
         for node in range(1, count + 1):
             self.managers[node].found(0.0, 1)
             self.gups[node].member.circle.members = set(self.alive)
         for node in range(1, count + 1):
             self.managers[node].members_changed(0.0, joined=self.alive)
 
-    def _make(self, node: int) -> None:
+    def make(self, node: int) -> None:
+        """Start a node, which is no member yet."""
         desk = self.desks[node] = _Desk(self, node)
         self.gups[node], self.rpcs[node] = Gup(self, node), Rpc(self, node)
         self.requests[node] = Requests()
         self.alive.add(node)
+        self.log_event(node, STARTED)
         config = make_config(node, self._options)
         self.managers[node] = Managers(
             desk,
@@ -132,13 +137,13 @@ class LittleCluster:
     def kill(self, node: int):
         self.alive.discard(node)
         self.desks[node].dead = True
-        self.events.append((self.agenda.now_s, node, "dead", "", {}))
+        self.log_event(node, HALTED)
         self.agenda.at(self.agenda.now_s + DETECTION_S, lambda: self._missed(node))
 
     def join(self, node: int):
         """Let a node that was killed, and missed, join again."""
         sponsor = self.managers[min(self.members)]
-        self._make(node)
+        self.make(node)
         self.managers[node].databases.restore(self.agenda.now_s, sponsor.databases.snapshot())
         for member in self.members | {node}:
             self.gups[member].member.circle.members = self.members | {node}
@@ -187,12 +192,20 @@ class LittleCluster:
     def online(self, resource: str):
         """The nodes that have a resource online."""
         now = {}
-        for _, node, kind, phase, fields in self.events:
-            if kind == "dead":
-                now = {key: value for key, value in now.items() if key != node}
-            elif kind == "resource" and fields["resource"] == resource:
-                now[node] = phase
+        for event in self.events:
+            if event.kind == HALTED:
+                now.pop(event.node, None)
+            elif event.kind == "resource" and event.fields["resource"] == resource:
+                now[event.node] = event.phase
         return [node for node, phase in now.items() if phase == "online"]
+
+    def violations(self) -> list[Violation]:
+        """What the checkers of invariants find."""
+        return check(CHECKERS, self.events)
+
+    def log_event(self, node: int, kind: str, phase: str = "", **fields: Any) -> None:
+        """Note an event."""
+        self.events.append(Event(self.agenda.now_s, node, kind, phase, fields=fields))
 
     # --- the order -------------------------------------------------------------------------
 
@@ -246,7 +259,7 @@ class _Desk(Desk):
 
     def emit(self, kind: str, phase: str = "", **fields: Any) -> None:
         if not self.dead:
-            self._cluster.events.append((self.now_s, self.node, kind, phase, fields))
+            self._cluster.log_event(self.node, kind, phase, **fields)
 
     def halt(self, reason: str) -> None:
         self.emit("halt", phase=reason)

@@ -2,10 +2,17 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lab.stacks.mscs.database import Database, Update
+from lab.stacks.mscs.failover import FailoverManager
+from lab.stacks.mscs.objects import GroupState
+from lab.stacks.mscs.quorum_log import QuorumLog
+
+import mscs_desk  # isort: skip
 from mscs_little_cluster import DETECTION_S, LittleCluster  # isort: skip
 
 WEB = {
@@ -210,19 +217,65 @@ def test_a_resource_is_on_one_node_at_a_time_and_all_agree_whatever_happens(acti
     assert len(digests) == 1
     assert cluster.online("web-service") == [cluster.owner("web")]
     assert cluster.online("cluster-address") == [cluster.owner("cluster")]
-    check_one_node_at_a_time(cluster.events)
+    assert cluster.violations() == []
 
 
-def check_one_node_at_a_time(events: list[Any]):
-    on = {}
-    for at_s, node, kind, phase, fields in events:
-        if kind == "dead":
-            for nodes in on.values():
-                nodes.discard(node)
-        elif kind == "resource":
-            nodes = on.setdefault(fields["resource"], set())
-            if phase in ("offline", "failed"):
-                nodes.discard(node)
-            else:
-                nodes.add(node)
-            assert len(nodes) <= 1, (at_s, fields["resource"], nodes)
+# --- seeded bugs: the checkers can fail -----------------------------------------------------
+
+
+def moves(cluster: LittleCluster) -> None:
+    """Move a group back and forth, with failures in between."""
+    for number in range(6):
+        cluster.tell(1 + number % 3, "move", group="web", to=1 + (number + 1) % 3)
+        cluster.tell(1 + (number + 1) % 3, "move", group="web", to=1 + (number + 2) % 3)
+        cluster.tell(1, "fail", resource="web-service")
+        cluster.run(0.3)
+
+
+def test_moving_back_and_forth_breaks_nothing():
+    cluster = cluster_of(3)
+    moves(cluster)
+    assert cluster.violations() == []
+
+
+def test_an_owner_that_hands_over_too_soon_is_caught(monkeypatch: pytest.MonkeyPatch):
+    as_it_is = FailoverManager._as_it_is
+
+    def hasty(self: FailoverManager, state: GroupState) -> GroupState:
+        return msgspec.structs.replace(as_it_is(self, state), phase="offline")
+
+    monkeypatch.setattr(mscs_desk, "EFFECT_S", 0.05)
+    monkeypatch.setattr(FailoverManager, "_as_it_is", hasty)
+    cluster = cluster_of(3)
+    moves(cluster)
+    assert [v.checker for v in cluster.violations()] == ["a resource is on one node at a time"]
+
+
+def test_a_replica_that_ignores_versions_is_caught(monkeypatch: pytest.MonkeyPatch):
+    cluster = cluster_of(3)
+    database = cluster.managers[3].databases.database
+
+    def careless(update: Update) -> bool:
+        return Database.apply(database, msgspec.structs.replace(update, expect={}))
+
+    monkeypatch.setattr(database, "apply", careless)
+    moves(cluster)
+    assert "replicas of the database agree" in [v.checker for v in cluster.violations()]
+
+
+@pytest.mark.parametrize("hasty", [False, True])
+def test_a_log_that_promises_too_much_is_caught(monkeypatch: pytest.MonkeyPatch, hasty: bool):
+    cluster = cluster_of(2)
+    if hasty:
+        promise = lambda self, now_s, version, done: done(now_s, True)  # noqa: E731
+        monkeypatch.setattr(QuorumLog, "when_durable", promise)
+        monkeypatch.setattr(QuorumLog, "append", lambda self, now_s, update: None)
+    assert cluster.ask(2, "create-group", group="db") == (True, None)
+    for node in (1, 2):
+        cluster.kill(node)
+    cluster.volume.holder = 1
+    cluster.make(1)
+    cluster.managers[1].recover(cluster.agenda.now_s, lambda at_s, ok: None)
+    cluster.run(1)
+    found = [v.checker for v in cluster.violations()]
+    assert found == (["what is durable is recovered"] if hasty else [])

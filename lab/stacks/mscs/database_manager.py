@@ -149,4 +149,5 @@ class DatabaseManager:
     def take_over(self, now_s: float, snapshot: Snapshot) -> None:
         """Have another database than before."""
         self.database.restore(snapshot)
+        self._ctx.emit("database", phase="restored", version=snapshot.version)
         self._events.publish(now_s, DatabaseChanged(frozenset(snapshot.entries)))
