@@ -71,8 +71,8 @@ def views(run: StackObservations, case: str) -> list[Span]:
         if event is not None:
             fields = json.loads(event.fields)
             members = [int(member) for member in fields.get("members", [])]
-            told = f"view {fields.get('id', '?')}: {_listed(members)}"
-            current[node] = Span(node, t_s, t_s, _listed(members), told)
+            told = f"view {fields.get('id', '?')}: {listed(members)}"
+            current[node] = Span(node, t_s, t_s, listed(members), told)
     return sorted(found, key=lambda span: (span.start_s, span.node))
 
 
@@ -110,8 +110,8 @@ def _of_kinds(events: pd.DataFrame, *kinds: str) -> list[_Event]:
     return [_Event(float(t), int(n), str(k), str(p), str(f)) for t, n, k, p, f in rows]
 
 
-def _listed(nodes: list[int]) -> str:
-    """``[1, 2, 3, 5]`` -> ``1-3, 5``."""
+def listed(nodes: list[int]) -> str:
+    """Nodes in words: ``[1, 2, 3, 5]`` -> ``1-3, 5``."""
     parts: list[list[int]] = []
     for node in sorted(nodes):
         if parts and node == parts[-1][-1] + 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pandas as pd
 
@@ -15,6 +16,7 @@ READABLE_NODES = 8
 LEAD = 0.04
 """Part of a window that lies before what it is about."""
 CLOSE_UP_ARROWS = 30
+_LEAST_BURST = 4
 _LONGEST_S = 20.0
 _INSTRUMENTS = ("shell", "medium", "collision")
 _LOAD = ("cpu-load", "network-load", "heal", "restart", "resume")
@@ -52,7 +54,12 @@ def stories(run: StackObservations) -> list[str]:
 def told_events(run: StackObservations, case: str) -> pd.DataFrame:
     """Events of a case without routine: no starts, requests, instruments."""
     events = run.of_case("events", case)
-    return events[~events["kind"].isin(_ROUTINE)]
+    return events[~events["kind"].isin(_ROUTINE) & ~is_first_start(events)]
+
+
+def is_first_start(events: pd.DataFrame) -> pd.Series[bool]:
+    """Which events are orders to start nodes with the case, as a plan gives them."""
+    return (events["kind"] == FAULT) & (events["phase"] == "restart") & (events["t_s"] == 0)
 
 
 def window(run: StackObservations, case: str) -> Window:
@@ -102,7 +109,16 @@ def close_up(seen: Window, arrows: pd.DataFrame) -> Window | None:
     begins = arrived.groupby("group")["sent_s"].min()
     newest = str(begins.idxmax())
     few = arrived[arrived["sent_s"] >= begins[newest]].head(CLOSE_UP_ARROWS)
+    few = few.head(_burst(few["sent_s"].tolist()))
     start_s, end_s = float(few["sent_s"].iloc[0]), float(few["received_s"].max())
     edge_s = LEAD * (end_s - start_s)
     about = f"the first {newest} of that window"
     return Window(seen.case, start_s - edge_s, end_s + edge_s, about)
+
+
+def _burst(times_s: list[float]) -> int:
+    """How many of these were sent together: up to a pause that is longer than all before it."""
+    for index, (before_s, after_s) in enumerate(pairwise(times_s), 1):
+        if index >= _LEAST_BURST and after_s - before_s > before_s - times_s[0]:
+            return index
+    return len(times_s)

@@ -13,11 +13,12 @@ from lab.report.rundata import RunData
 from lab.report.sections import Section, scorecard
 from lab.report.stacks import over_nodes, overtime
 from lab.report.stacks.arrows import Arrows, arrows
-from lab.report.stacks.moments import close_up, stories, told_events, window
+from lab.report.stacks.moments import close_up, is_first_start, stories, told_events, window
 from lab.report.stacks.spacetime import space_time_figure
 from lab.report.stacks.tables import cases_table, events_table, faults_table, instruments_table
 from lab.scenarios.model import Engine
 from lab.scenarios.stack_model import StackScenario
+from lab.stacks.events import FAULT
 
 FamilyFigure = Callable[[StackObservations], str]
 FAMILIES: Mapping[str, Sequence[FamilyFigure]] = {}
@@ -158,7 +159,7 @@ def _per_story(run: StackObservations, draw: Callable[[str], str]) -> str:
 def faults(run: StackObservations) -> str:
     """What was done to the nodes."""
     events = run.tables["events"]
-    done = events[events["kind"] == "fault"]
+    done = events[(events["kind"] == FAULT) & ~is_first_start(events)]
     if done.empty:
         return html.paragraph("Nothing was done to the nodes in any case.")
     return faults_table(done)

@@ -7,12 +7,12 @@ import math
 
 import pandas as pd
 
-from lab.analysis.stacks.lives import Span, phases, running, views
+from lab.analysis.stacks.lives import Span, listed, phases, running, views
 from lab.analysis.stacks.observations import StackObservations
 from lab.report.figures.base import Figure, plain_figure, see_through, trace
 from lab.report.palette import AMBER, BLUE, GREEN, INK, MUTED, PINK, SKY, VERMILION
 from lab.report.stacks.arrows import Arrows, group_of
-from lab.report.stacks.moments import Window
+from lab.report.stacks.moments import Window, told_events
 from lab.stacks.events import FAULT, HALTED, STARTED
 
 _ARROW_COLOURS = (BLUE, GREEN, AMBER, PINK, SKY)
@@ -187,7 +187,7 @@ def _marks(
 
 def _mark_faults(figure: Figure, run: StackObservations, seen: Window) -> None:
     """A dashed line and a word where something was done to nodes."""
-    events = run.of_case("events", seen.case)
+    events = told_events(run, seen.case)
     faults = events[
         (events["kind"] == FAULT) & (events["t_s"] >= seen.start_s) & (events["t_s"] <= seen.end_s)
     ]
@@ -207,5 +207,6 @@ def _mark_faults(figure: Figure, run: StackObservations, seen: Window) -> None:
 
 
 def _of_nodes(fields: dict[str, list[int]]) -> str:
-    nodes = fields.get("nodes") or []
-    return ", ".join(str(node) for node in nodes) if nodes else "all"
+    """Whom a fault concerns, as ``1-3`` or ``1 | 2-4``."""
+    nodes, peers = listed(fields.get("nodes") or []), listed(fields.get("peers") or [])
+    return f"{nodes or 'all'} | {peers}" if peers else nodes or "all"

@@ -7,6 +7,7 @@ import json
 import pandas as pd
 
 from lab.analysis.stacks.counting import sent_by_label
+from lab.analysis.stacks.lives import listed
 from lab.analysis.stacks.observations import StackObservations
 from lab.report.html import Cell, figure_of, table
 
@@ -47,8 +48,8 @@ def faults_table(faults: pd.DataFrame) -> str:
                 Cell(str(case)),
                 Cell(f"{t_s:.3f}", style="num"),
                 Cell(str(phase)),
-                Cell(_listed(fields.get("nodes") or []) or "all"),
-                Cell(_listed(peers)),
+                Cell(listed(fields.get("nodes") or []) or "all"),
+                Cell(listed(peers)),
                 Cell("" if network is None else str(network)),
                 Cell(_amount(fields)),
             )
@@ -91,10 +92,6 @@ def _first(frame: pd.DataFrame, *columns: str) -> zip[tuple[object, ...]]:
 
 def _told(title: str, rows: int) -> str:
     return title if rows <= MOST_ROWS else f"{title}: the first {MOST_ROWS} of {rows:,}"
-
-
-def _listed(nodes: list[int]) -> str:
-    return ", ".join(str(node) for node in nodes)
 
 
 def _amount(fields: dict[str, object]) -> str:
