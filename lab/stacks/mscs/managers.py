@@ -111,6 +111,15 @@ class Managers:
         """Take notice that other nodes than before take part in global updates."""
         self.events.publish(now_s, MembersChanged(frozenset(joined), frozenset(left)))
 
+    def state(self) -> dict[str, Any]:
+        """Return the state as plain data."""
+        database = self.databases.database
+        return {
+            "database": [database.version, database.digest()],
+            "logged": self.databases.log.durable,
+            "groups": {name: self.resources.phases(name) for name in self.resources.groups},
+        }
+
     def _members(self) -> Collection[NodeId]:
         return self._gup.member.circle.members if self._gup.within else ()
 

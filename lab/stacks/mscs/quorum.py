@@ -19,7 +19,7 @@ volume notice and halt. That is why two clusters never form.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from lab.stacks.core import DiskDone, DiskOperation
 from lab.stacks.mscs.config import Config
@@ -100,6 +100,16 @@ class Quorum:
         self._ctx.disk("quorum", "release", "", b"", lambda at_s, answer: None)
         self._end_grace(now_s)
         self._end_arbitration(now_s, owns=False)
+
+    def state(self) -> dict[str, Any]:
+        """Return the state as plain data."""
+        return {
+            "owned_until_s": self._owned_until_s,
+            "arbitrating": len(self._arbitrating),
+            "forming": len(self._forming),
+            "calling": self._calling,
+            "epoch": self._epoch,
+        }
 
     # --- challenge and defence -------------------------------------------------------------
 
