@@ -116,7 +116,13 @@ class Cluster:
     """A cluster of nodes 1..size; faults and updates are entered before :meth:`run`."""
 
     def __init__(
-        self, size: int, seed: int = 1, *, concurrent: bool = False, slow: float = 0.0
+        self,
+        size: int,
+        seed: int = 1,
+        *,
+        concurrent: bool = False,
+        slow: float = 0.0,
+        without: int = 0,
     ) -> None:
         self.random = Random(seed)  # noqa: S311 - repeatable, not secret
         self.slow = slow
@@ -126,9 +132,9 @@ class Cluster:
         self._heap: list[tuple[float, int, int, Callable]] = []
         self._numbers = count()
         self._checking = Checking([TotalOrder, OneAtATime, AllOrNone])
-        self._epoch, self._next_regroup_s, self.concurrent = 1, 0.0, concurrent
+        self._epoch, self._next_regroup_s, self.concurrent = 1, -1.0, concurrent
         self.nodes: dict[int, Node] = {}
-        members = list(range(1, size + 1))
+        members = [node for node in range(1, size + 1) if node != without]
         for node in members:
             self.start(node)
         for node in members:
@@ -232,7 +238,7 @@ class Cluster:
     def run(self, until_s: float = 60.0) -> list[Violation]:
         while self._heap and self._heap[0][0] <= until_s:
             self.now_s, _, node, happening = heapq.heappop(self._heap)
-            if node == 0 or self.nodes[node].alive:
+            if node == 0 or (node in self.nodes and self.nodes[node].alive):
                 happening(self.now_s)
         return self._checking.finish(self.now_s)
 

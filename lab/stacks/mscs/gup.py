@@ -29,6 +29,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -269,7 +270,7 @@ class Gup:
         if own.entry and not self.member.within:
             self._tell("entered")
             for update in (*msgspec.convert(missed, list[Update]), own.transmission.update):
-                yield Do(lambda now_s, news=update: self.member.take_in(now_s, news))
+                yield Do(partial(self.member.take_in, update=update))
 
     def _unlock(self, transmission: Transmission) -> Steps[None]:
         """Give the lock back; a locker that has failed meanwhile needs no telling."""

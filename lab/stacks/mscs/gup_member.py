@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias
 
 import msgspec
@@ -217,5 +218,5 @@ class Member:
                 return False
             if result.value["update"] is not None:
                 update = msgspec.convert(result.value["update"], Update)
-                yield Do(lambda now_s, newest=update: self.take_in(now_s, newest))
+                yield Do(partial(self.take_in, update=update))
         return True

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from lab.stacks.core import Level, NodeId
@@ -174,7 +175,7 @@ class Procedure:
         results: dict[int, Any] = {}
         count = len(together.calls)
 
-        def collect(at_s: float, index: int, result: Any) -> None:
+        def collect(index: int, at_s: float, result: Any) -> None:
             results[index] = result
             if len(results) == count:
                 resume(at_s, [results[number] for number in range(count)])
@@ -182,7 +183,7 @@ class Procedure:
         if not count:
             resume(now_s, [])
         for index, call in enumerate(together.calls):
-            self._call(now_s, call, lambda at_s, result, i=index: collect(at_s, i, result))
+            self._call(now_s, call, partial(collect, index))
 
 
 class Procedures:
