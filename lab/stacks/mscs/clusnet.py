@@ -117,6 +117,10 @@ class ClusNet:
         """Tell whether a node's datagrams are let in."""
         return incarnation > self._filtered.get(node, 0)
 
+    def suspected(self) -> list[NodeId]:
+        """Return the watched nodes that have been silent for the detection period."""
+        return [node for node, peer in sorted(self.peers.items()) if peer.suspicions]
+
     def _usable(self, peers: Iterable[Peer]) -> list[int]:
         """Return the networks over which all of these hear this node, or all when none is left."""
         networks = list(self._config.networks)

@@ -29,10 +29,25 @@ from lab.stacks.mscs.clusnet import ClusNet
 from lab.stacks.mscs.clusnet_port import ClusNetPort, Command, Notice
 from lab.stacks.mscs.config import Config
 from lab.stacks.mscs.context import Context
+from lab.stacks.mscs.gup import Gup
+from lab.stacks.mscs.managers import Managers
+from lab.stacks.mscs.membership import Membership, ViewChange
+from lab.stacks.mscs.procedure import Procedures
+from lab.stacks.mscs.quorum import Quorum
+from lab.stacks.mscs.regroup import engine
+from lab.stacks.mscs.regroup.state import Phase
+from lab.stacks.mscs.regroup.upcalls import AskQuorum, CleanUp, Upcall
 from lab.stacks.mscs.requests import Requests
 from lab.stacks.mscs.rpc import Rpc
 
-CHANNELS: dict[str, Level] = {clusnet.CHANNEL: "kernel", rpc_server.CHANNEL: "service"}
+CHANNELS: dict[str, Level] = {
+    clusnet.CHANNEL: "kernel",
+    engine.CHANNEL: "service",
+    engine.KERNEL_CHANNEL: "kernel",
+    rpc_server.CHANNEL: "service",
+}
+PRESET = "preset"
+"""Names the cluster of the members that the options tell."""
 
 
 class Node:
@@ -45,9 +60,33 @@ class Node:
         self.clusnet = ClusNet(self.ctx, config)
         self.port = ClusNetPort(self.ctx)
         self.rpc = Rpc(self.ctx, config, self.clusnet)
+        self.quorum = Quorum(self.ctx, config)
+        self.membership = Membership(
+            self.ctx,
+            config,
+            clusnet=self.clusnet,
+            port=self.port,
+            calls=self.rpc,
+            quorum=self.quorum,
+        )
+        self.procedures = Procedures(self.rpc, self.ctx)
+        self.gup = Gup(self.ctx, config, self.rpc, self.procedures)
+        self.managers = Managers(
+            self.ctx,
+            config,
+            requests=self.requests,
+            rpc=self.rpc,
+            gup=self.gup,
+            quorum=self.quorum,
+        )
+        self.membership.on_clean_up_1.append(self._clean_up_1)
+        self.membership.on_clean_up_2.append(self._clean_up_2)
+        self.quorum.on_lost.append(self.membership.quorum_lost)
         self._now_s = 0.0
         self._receivers: dict[str, Callable[[float, Received], None]] = {
             clusnet.CHANNEL: self.clusnet.receive,
+            engine.CHANNEL: self.membership.regroup.receive,
+            engine.KERNEL_CHANNEL: self.membership.regroup.receive,
             rpc_server.CHANNEL: self.rpc.receive,
         }
 
@@ -92,16 +131,46 @@ class Node:
             "context": self.ctx.state(),
             "clusnet": self.clusnet.state(),
             "rpc": self.rpc.state(),
+            "membership": self.membership.state(),
+            "gup": self.gup.state(),
+            "quorum": self.quorum.state(),
+            "managers": self.managers.state(),
         }
 
     # --- between the parts -----------------------------------------------------------------
 
     def _start(self, now_s: float, item: Start) -> None:
         self.ctx.incarnation = item.incarnation
+        self.membership.recall(item.disk)
         self.clusnet.start(now_s)
+        if self.ctx.node in self.config.members and item.incarnation == 1:
+            self._be_preset(now_s)
+
+    def _be_preset(self, now_s: float) -> None:
+        """Be a member of the cluster that the options tell."""
+        members = self.config.members
+        self.membership.found(now_s, PRESET, dict.fromkeys(members, 1))
+        self.gup.found(now_s, PRESET, members, epoch=0)
+        self.managers.found(now_s, min(members))
+        self.managers.members_changed(now_s, joined=members)
+
+    def _clean_up_1(self, now_s: float, change: ViewChange) -> None:
+        if change.cause == "regroup":
+            self.gup.install(now_s, change.view.attempt, change.view.nodes)
+
+    def _clean_up_2(self, now_s: float, change: ViewChange) -> None:
+        if change.cause == "regroup":
+            self.gup.settle(now_s)
+            self.managers.members_changed(now_s, left=change.left)
 
     def _posted(self, now_s: float, level: Level, data: bytes) -> None:
         if level == "kernel":
             self.clusnet.command(now_s, msgspec.msgpack.decode(data, type=Command))
-        else:
-            self.port.notice(now_s, msgspec.msgpack.decode(data, type=Notice))
+            return
+        match msgspec.msgpack.decode(data, type=Notice | Upcall):
+            case CleanUp(phase, view):
+                self.membership.clean_up(now_s, Phase(phase), view)
+            case AskQuorum(attempt):
+                self.membership.ask_quorum(now_s, attempt)
+            case notice:
+                self.port.notice(now_s, notice)
