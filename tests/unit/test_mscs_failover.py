@@ -176,6 +176,14 @@ def test_a_node_that_loses_the_volume_hands_the_clusters_group_over():
     assert cluster.online("cluster-address") == [cluster.volume.holder]
 
 
+def test_the_only_node_that_reaches_the_volume_is_found():
+    cluster = cluster_of(3)
+    cluster.volume.cut.update({1, 3})
+    cluster.run(40)
+    assert cluster.alive == {1, 2, 3}
+    assert cluster.owner("cluster") == cluster.volume.holder == 2
+
+
 ACTIONS = st.tuples(
     st.sampled_from(["move", "offline", "online", "fail", "kill", "join", "pause", "resume"]),
     st.integers(1, 4),

@@ -127,22 +127,32 @@ class FailoverManager:
                 draft.put(new)
 
     def _as_it_is(self, state: GroupState) -> GroupState:
+        phase = self._resources.phase(state.name)
         return msgspec.structs.replace(
             state,
-            phase=self._resources.phase(state.name),
+            phase=phase,
             resources=self._resources.phases(state.name),
+            tried=() if phase == "online" else state.tried,
         )
 
     def _after_failure(
         self, now_s: float, group: Group, state: GroupState, members: Collection[NodeId]
     ) -> GroupState:
-        """Choose where a group goes that has failed here; nowhere, if that happened too often."""
+        """Choose where a group goes that has failed here: where it was not tried yet, if possible.
+
+        It goes nowhere if that has happened too often.
+        """
         failovers_s = recent(state.failovers_s, now_s, group.failover_period_s)
-        candidates = self._candidates(group, members) - {self._ctx.node}
-        target = choose_owner(group, candidates, self._load(self._objects))
+        others = self._candidates(group, members) - {self._ctx.node}
+        tried = {*state.tried, self._ctx.node}
+        if others <= tried:
+            tried = {self._ctx.node}
+        target = choose_owner(group, others - tried, self._load(self._objects))
         if target is None or len(failovers_s) >= group.failover_threshold:
             return state
-        return msgspec.structs.replace(state, target=target, failovers_s=(*failovers_s, now_s))
+        return msgspec.structs.replace(
+            state, target=target, tried=tuple(sorted(tried)), failovers_s=(*failovers_s, now_s)
+        )
 
     # --- as the coordinator ----------------------------------------------------------------
 
@@ -172,7 +182,9 @@ class FailoverManager:
         if state.owner is None or state.owner not in members:
             owner = state.target if state.target in candidates else None
             owner = owner or choose_owner(group, candidates, load)
-            return GroupState(name=group.name, owner=owner, failovers_s=state.failovers_s)
+            return GroupState(
+                name=group.name, owner=owner, tried=state.tried, failovers_s=state.failovers_s
+            )
         if state.target is not None:
             return state
         if self._objects.get(Node, str(state.owner)).state == "evicting":

@@ -100,6 +100,8 @@ class GroupState(_Object, frozen=True, kw_only=True, omit_defaults=True):
     phase: GroupPhase = "offline"
     resources: dict[str, ResourcePhase] = {}
     """The last that the owner reported."""
+    tried: tuple[NodeId, ...] = ()
+    """The nodes where it has failed since it was online last."""
     failovers_s: tuple[float, ...] = ()
     """When it moved because of failed resources, lately."""
 
