@@ -30,6 +30,7 @@ from lab.stacks.mscs.clusnet_port import ClusNetPort, Command, Notice
 from lab.stacks.mscs.config import Config
 from lab.stacks.mscs.context import Context
 from lab.stacks.mscs.gup import Gup
+from lab.stacks.mscs.isolation import Isolation
 from lab.stacks.mscs.managers import Managers
 from lab.stacks.mscs.membership import Membership, ViewChange
 from lab.stacks.mscs.procedure import Procedures
@@ -79,6 +80,15 @@ class Node:
             gup=self.gup,
             quorum=self.quorum,
         )
+        self.isolation = Isolation(
+            self.ctx,
+            config,
+            network=self.clusnet,
+            quorum=self.quorum,
+            failover=self.managers.failover,
+            membership=self.membership,
+        )
+        self.port.on_suspected.append(lambda now_s, node: self.isolation.look(now_s))
         self.membership.on_clean_up_1.append(self._clean_up_1)
         self.membership.on_clean_up_2.append(self._clean_up_2)
         self.quorum.on_lost.append(self.membership.quorum_lost)
@@ -143,6 +153,7 @@ class Node:
         self.ctx.incarnation = item.incarnation
         self.membership.recall(item.disk)
         self.clusnet.start(now_s)
+        self.isolation.start(now_s)
         if self.ctx.node in self.config.members and item.incarnation == 1:
             self._be_preset(now_s)
 
@@ -161,6 +172,7 @@ class Node:
     def _clean_up_2(self, now_s: float, change: ViewChange) -> None:
         if change.cause == "regroup":
             self.gup.settle(now_s)
+            self.isolation.confirmed(now_s)
             self.managers.members_changed(now_s, left=change.left)
 
     def _posted(self, now_s: float, level: Level, data: bytes) -> None:
