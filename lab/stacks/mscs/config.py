@@ -71,8 +71,18 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     # --- join (thesis 7.7.1) -----------------------------------------------------------------
     discovery_timeout_s: Seconds = 30.0
     """RPC's time-out for nodes that are not up; can be set to 10 s."""
+    cluster_address_timeout_s: Seconds = 1.0
+    """With ``cluster_address_first``: the address counts as held by nobody after so long."""
+    interfaces: Count = 1
+    """The interfaces that each node's RPC listens on. ClusNet is one, however many networks lie
+    below it; a joiner makes one RPC for each to each node: phase 3 takes 5 + (2 + interfaces) n."""
     join_timeout_s: Seconds = 60.0
     """A sponsor gives a join up when phase 3, which it does not control, lasts longer."""
+    join_progress_s: Seconds = 10.0
+    """With ``join_progress``: so often, at most, a joiner tells its sponsor that it gets on, and
+    the sponsor's time begins anew."""
+    join_retry_s: Seconds = 5.0
+    """A joiner tries again after so long, and up to as long again: two do not meet each time."""
 
     # --- quorum resource ---------------------------------------------------------------------
     quorum_reservation_s: Seconds = 10.0

@@ -54,6 +54,8 @@ class GupResult(msgspec.Struct, frozen=True):
     sequence: int = 0
     value: Any = None
     """What :data:`~lab.stacks.mscs.gup_member.Apply` returned on this node."""
+    rpcs: int = 0
+    """What it took."""
 
 
 @dataclass
@@ -212,8 +214,9 @@ class Gup:
 
     def _sent(self, now_s: float, result: GupResult) -> None:
         own = self._own.popleft()
-        self.member.emit("done", own.transmission.update, rpcs=own.transmission.rpcs)
-        own.done(now_s, result)
+        rpcs = own.transmission.rpcs
+        self.member.emit("done", own.transmission.update, rpcs=rpcs)
+        own.done(now_s, msgspec.structs.replace(result, rpcs=rpcs))
         self._send_next(now_s)
 
     def _applied(self, now_s: float, update: Update, value: Any) -> None:
