@@ -351,6 +351,7 @@ class Regroup:
         if self._ctx.node in decision.members:
             run.note(self._ctx.node, Phase.PRUNING)
         self._emit(Phase.PRUNING.label, members=decision.nodes, tie_breaker=decision.tie_breaker)
+        self._hurry(now_s)
 
     def _prune(self, now_s: float, run: Run) -> bool:
         """Phase 3: the pruned halt, the others wait until all of them know the decision.
