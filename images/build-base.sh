@@ -17,7 +17,7 @@ has() { timeout 10 "$docker" image inspect "$1" >/dev/null 2>&1; }
 image=lab-base:$(fingerprint images/base/* images/build-base.sh)
 case ${1:-} in
 --tag) echo "$image" && exit ;;
---check) has "$image" && has lab-base:latest && exit ;;
+--check) has "$image" && has lab-base:latest; exit ;;
 esac
 if has "$image"; then
     "$docker" tag "$image" lab-base:latest

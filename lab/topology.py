@@ -117,6 +117,11 @@ class Topology:
                     "end at a host's only port"
                 )
 
+    @property
+    def bridged(self) -> tuple[str, ...]:
+        """The switches that forward frames, so without the hubs."""
+        return tuple(switch for switch in self.switches if switch not in self.hubs)
+
     def peer(self, ref: PortRef) -> PortRef:
         """Return the port at the other end of the cable; LabError when nothing is plugged in."""
         try:

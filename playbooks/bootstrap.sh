@@ -41,7 +41,8 @@ flock 9
 in_place() {
     [ -x .venv/bin/python ] && [ -x .venv/bin/lab ] &&
         [ "$(cat .setup/all 2>/dev/null)" = "$(sh $files/fingerprint.sh all)" ] &&
-        sh $files/start-ovs.sh --check >/dev/null && sh images/build-base.sh --check
+        sh $files/start-ovs.sh --check >/dev/null && sh images/build-base.sh --check &&
+        sh images/build-stack.sh --all --check
 }
 
 make_venv() {

@@ -75,10 +75,7 @@ def with_line_cards() -> Iterator[LabState]:
     """The chain as the lab builds it, its circuit open, its hosts standing."""
     topology = chain()
     state = net.up(
-        topology,
-        (),
-        1.0,
-        1,
+        net.Site(topology),
         fabric={},
         on_progress=lambda _message, _fraction: None,
         line_cards=False,
@@ -130,7 +127,13 @@ def _build(topology: Topology, lab_id: str) -> None:
     ]
     with Path("/proc/self/ns/net").open("rb") as here, RouteSocket() as route:
         births = [
-            netlink.veth_message(a, b, here.fileno(), veth.MTU_BYTES, group_of(lab_id))
+            netlink.veth_message(
+                a,
+                b,
+                peer_netns_fd=here.fileno(),
+                mtu=veth.MTU_BYTES,
+                group=group_of(lab_id),
+            )
             for a, b in joined
         ]
         netlink.check(route.request(births), [a for a, _ in joined], "making veth")

@@ -8,7 +8,20 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from lab.cli import bench, calibrating, compare, hand, reading, running, simulate, vc, watch
+from lab.cli import (
+    bench,
+    calibrating,
+    compare,
+    events,
+    fault,
+    hand,
+    reading,
+    replay,
+    running,
+    simulate,
+    vc,
+    watch,
+)
 from lab.cli.output import note, print_error, silence_stdout
 from lab.errors import LabError
 
@@ -61,7 +74,19 @@ app = typer.Typer(
     "  lab down                          remove everything of it",
 )
 
-for module in (reading, running, calibrating, compare, simulate, hand, watch, bench):
+for module in (
+    reading,
+    running,
+    calibrating,
+    compare,
+    simulate,
+    replay,
+    hand,
+    fault,
+    watch,
+    events,
+    bench,
+):
     module.register(app)
 app.add_typer(vc.app, name="vc", cls=LabGroup)
 

@@ -21,34 +21,54 @@ def register(app: typer.Typer) -> None:
     )(exec_command)
 
 
-def up(
+def up(  # noqa: PLR0917 - options of a command
     topology: Annotated[str, typer.Argument(help="A topology, such as fat_tree.")],
     containers: Annotated[
         str, typer.Option(metavar="n1,n2", help="Hosts that are Docker containers.")
     ] = "",
+    stack: Annotated[
+        str, typer.Option(help="Protocol stack that nodes n1.. run, such as mscs.")
+    ] = "",
+    nodes: Annotated[int, typer.Option(min=1, help="With --stack: how many nodes.")] = 4,
     dilation: Annotated[
-        float, typer.Option(min=1e-3, help="Real seconds per virtual second.")
-    ] = 100.0,
-    seed: Annotated[int, typer.Option(help="Seed of routes and ties.")] = 1,
+        float | None,
+        typer.Option(
+            min=1e-3, help="Real seconds per virtual second; if not given 100, or 1 on Ethernet."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of all that is drawn.")] = 1,
     json_output: Json = False,
 ) -> None:
-    """Build a network and leave it standing.
+    """Build a network and leave it standing, with the nodes of a protocol stack if asked for.
+
+    Its hosts are in an Ansible inventory, too: /run/lab/current/inventory.yml.
 
     Example:
 
     \b
-      lab up fat_tree
       lab up fat_tree --containers n1,n2
       lab exec n1 -- ping -c 1 127.0.0.1
+      lab up cluster_lan --stack mscs --nodes 4
+      lab exec n1 -- cluster status
+      lab fault cut n1 n2 --network 0
     """
     from lab.cli.progress import show_progress
-    from lab.engine.lifecycle import up_by_hand
+    from lab.engine.lifecycle import ByHand, up_by_hand
 
     names = [name.strip() for name in containers.split(",") if name.strip()]
+    wanted = ByHand(topology, names, stack, nodes, dilation, seed)
     with show_progress() as on_event:
-        state = up_by_hand(topology, names, dilation=dilation, seed=seed, on_event=on_event)
+        state = up_by_hand(wanted, on_event)
     if json_output:
-        print_json({"lab_id": state.lab_id, "topology": state.topology, "hosts": len(state.hosts)})
+        print_json(
+            {
+                "lab_id": state.lab_id,
+                "topology": state.topology,
+                "hosts": len(state.hosts),
+                "stack": state.stack,
+                "nodes": state.nodes,
+            }
+        )
     else:
         note(f"{state.lab_id}: {topology} stands with {len(state.hosts)} hosts; `lab down` ends it")
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lab.doctor.facts import Facts, Unavailable
+from lab.doctor.facts import Engine, Facts, Unavailable
 
 SETUP = "as root: make setup"
 DATAPATH = "netdev"
@@ -82,25 +82,32 @@ def kernel_checks(facts: Facts) -> list[Check]:
 def service_checks(facts: Facts) -> list[Check]:
     """What set-up installs, builds and starts."""
     types = ", ".join(facts.datapath_types) or "none"
-    checks = [
+    return [
         outcome("open vswitch", facts.ovs, "ovs-vswitchd runs", SETUP),
         Check("datapath", DATAPATH in facts.datapath_types, types, DATAPATH, SETUP),
         Check("mnexec", bool(facts.mnexec), facts.mnexec or "missing", "Mininet's mnexec", SETUP),
-    ]
-    engine = facts.engine
-    if isinstance(engine, Unavailable):
-        image = "the engine does not answer"
-        checks.append(Check("docker", False, engine.why, "Docker's engine runs", SETUP))
-    else:
-        image = engine.base_image or "missing"
-        value = f"{engine.version}, cgroup v{engine.cgroup_version}"
-        known = engine.cgroup_version in {"1", "2"}
-        checks.append(Check("docker", known, value, "an engine on cgroup v1 or v2", SETUP))
-    there = not isinstance(engine, Unavailable) and engine.base_image is not None
-    return [
-        *checks,
-        Check("base image", there, image, "the image of the lab's containers", SETUP),
+        *engine_checks(facts.engine),
         outcome("native part", facts.native, "lab._native is built", SETUP),
+    ]
+
+
+def engine_checks(engine: Engine | Unavailable) -> list[Check]:
+    """Docker's engine, and the images that it must have."""
+    if isinstance(engine, Unavailable):
+        works, value = False, engine.why
+        base = stacks = "the engine does not answer"
+        has_base = has_stacks = False
+    else:
+        works = engine.cgroup_version in {"1", "2"}
+        value = f"{engine.version}, cgroup v{engine.cgroup_version}"
+        has_base, base = engine.base_image is not None, engine.base_image or "missing"
+        has_stacks = not engine.missing_images
+        stacks = "there" if has_stacks else f"missing: {', '.join(engine.missing_images)}"
+    needed = "the images of the stacks' present code"
+    return [
+        Check("docker", works, value, "an engine on cgroup v1 or v2", SETUP),
+        Check("base image", has_base, base, "the image of the lab's containers", SETUP),
+        Check("stack images", has_stacks, stacks, needed, SETUP),
     ]
 
 

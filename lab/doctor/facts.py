@@ -21,6 +21,8 @@ import docker.errors
 import psutil
 
 from lab.doctor.leftovers import Remains, find_remains
+from lab.emulation.stack_images import stack_image, stacks_with_image
+from lab.errors import LabError
 from lab.paths import PROJECT
 
 BASE_IMAGE = "lab-base:latest"
@@ -43,6 +45,8 @@ class Engine:
     version: str
     cgroup_version: str
     base_image: str | None
+    missing_images: tuple[str, ...]
+    """The images of stacks, in the present edition of their code, that it does not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +147,15 @@ def docker_engine() -> Engine | Unavailable:
         return Unavailable(str(error))
     finally:
         client.close()
+    try:
+        wanted = {stack_image(stack) for stack in stacks_with_image()}
+    except LabError as error:
+        return Unavailable(str(error))
     return Engine(
         version=str(info["ServerVersion"]),
         cgroup_version=str(info.get("CgroupVersion", "?")),
         base_image=BASE_IMAGE if BASE_IMAGE in tags else None,
+        missing_images=tuple(sorted(wanted - tags)),
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from lab.emulation import cards, docker_hosts, ovs, processes, rcu, veth
+from lab.emulation import docker_hosts, ovs, processes, rcu, realtime, veth
 from lab.emulation.docker_hosts import DockerUnreachableError
 from lab.emulation.labels import CARDS_NETNS, RUN_ROOT, is_lab_id
 from lab.emulation.ovs import OvsUnreachableError
@@ -217,7 +217,7 @@ def _remove_all(before: Inventory, targets: Collection[str]) -> list[LabError]:
             attempt(veth.remove_netns)
         # A container's processes bear the label too; a paused one dies only with its container.
         attempt(lambda: processes.end_processes(targets))
-    cards.collect_ended()
+    realtime.collect_ended()
     for lab_id in targets:
         shutil.rmtree(RUN_ROOT / lab_id, ignore_errors=True)
     if CURRENT.is_symlink() and not CURRENT.exists():

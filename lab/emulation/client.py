@@ -1,7 +1,7 @@
-"""The lab's side of the line cards' control connection.
+"""The lab's side of its real-time processes' control connections.
 
-Requests and replies are lines of JSON over a Unix stream socket; see ``linecards`` for the
-operations.
+Requests and replies are lines of JSON over a Unix stream socket; see ``linecards.control`` and
+``medium.control`` for the operations.
 """
 
 import json
@@ -13,16 +13,18 @@ from typing import Any, Self
 from lab.errors import LabError
 
 
-class LineCards:
-    """A control connection to the standing line-card process.
+class _Client:
+    """A control connection to a standing process.
 
     Args:
-        socket_path: where it listens (``<lab directory>/linecards.sock``).
+        socket_path: where it listens.
         timeout_s: how long one answer may take, real seconds.
 
     Raises:
         LabError: nobody listens there.
     """
+
+    name = "process"
 
     def __init__(self, socket_path: Path, timeout_s: float = 30.0) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
@@ -32,7 +34,7 @@ class LineCards:
         except OSError as error:
             self._socket.close()
             raise LabError(
-                f"the line-card process does not answer at {socket_path}: {error.strerror}",
+                f"the {self.name} does not answer at {socket_path}: {error.strerror}",
                 remedy="lab down",
             ) from error
         self._lines = self._socket.makefile("rb")
@@ -41,24 +43,22 @@ class LineCards:
         """Have one operation done and return its answer.
 
         Raises:
-            LabError: the line cards refuse, or have died.
+            LabError: the process refuses, or has died.
         """
         try:
             self._socket.sendall(json.dumps({"op": op, **arguments}).encode() + b"\n")
             line = self._lines.readline()
         except OSError as error:
-            raise LabError(
-                f"the line-card process broke off: {error}", remedy="lab down"
-            ) from error
+            raise LabError(f"the {self.name} broke off: {error}", remedy="lab down") from error
         if not line:
-            raise LabError(f"the line-card process died during {op!r}", remedy="lab down")
+            raise LabError(f"the {self.name} died during {op!r}", remedy="lab down")
         answer: dict[str, Any] = json.loads(line)
         if not answer.pop("ok"):
-            raise LabError(f"line cards, {op}: {answer['error']}")
+            raise LabError(f"{self.name}, {op}: {answer['error']}")
         return answer
 
     def close(self) -> None:
-        """Close the connection; the line cards stay."""
+        """Close the connection; the process stays."""
         self._lines.close()
         self._socket.close()
 
@@ -72,3 +72,15 @@ class LineCards:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+class LineCards(_Client):
+    """A connection to the line cards (``<lab directory>/linecards.sock``)."""
+
+    name = "line-card process"
+
+
+class MediumClient(_Client):
+    """A connection to the medium of an Ethernet lab (``<lab directory>/medium.sock``)."""
+
+    name = "medium process"

@@ -11,6 +11,7 @@ import signal
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import IO, Any
@@ -20,7 +21,14 @@ import requests
 from docker.errors import APIError, DockerException, NotFound
 
 import lab
-from lab.emulation.labels import KEY, container_name, host_dir, host_environment, is_lab_id
+from lab.emulation.labels import (
+    KEY,
+    container_name,
+    host_dir,
+    host_environment,
+    is_lab_id,
+    shared_dir,
+)
 from lab.emulation.state import HostState
 from lab.errors import LabError
 
@@ -33,6 +41,16 @@ _ON_DISK = Path("/var/lib/docker/containers")
 _TIMEOUT_S = 30
 _PARALLEL = 8
 _KILLED = 137
+
+
+@dataclass(frozen=True)
+class Box:
+    """What the containers of a lab are made of."""
+
+    image: str = IMAGE
+    command: Sequence[str] = ("sleep", "infinity")
+    shared: bool = False
+    """Whether all containers see the lab's shared directory."""
 
 
 class DockerUnreachableError(LabError):
@@ -57,12 +75,12 @@ def _plain_errors(what: str) -> Iterator[None]:
         ) from None
 
 
-def check() -> None:
+def check(image: str = IMAGE) -> None:
     """LabError unless the daemon answers and has the image."""
     with _plain_errors("looking for the image"):
-        found = _client().images(name=IMAGE)
+        found = _client().images(name=image)
     if not found:
-        raise LabError(f"there is no image {IMAGE}", remedy="make it with `make setup`")
+        raise LabError(f"there is no image {image}", remedy="make it with `make setup`")
 
 
 def foreign_names(hosts: Collection[str]) -> list[str]:
@@ -77,19 +95,26 @@ def foreign_names(hosts: Collection[str]) -> list[str]:
     return sorted(wanted & taken)
 
 
-def start(lab_id: str, hosts: Sequence[str]) -> dict[str, HostState]:
+def start(lab_id: str, hosts: Sequence[str], box: Box) -> dict[str, HostState]:
     """Start a container for each host, several at a time."""
     with ThreadPoolExecutor(_PARALLEL) as pool:
-        states = list(pool.map(lambda host: _start_one(lab_id, host), hosts))
+        states = list(pool.map(lambda host: _start_one(lab_id, host, box), hosts))
     return {state.name: state for state in states}
 
 
-def _start_one(lab_id: str, host: str) -> HostState:
+def _start_one(lab_id: str, host: str, box: Box) -> HostState:
     client, own = _client(), str(host_dir(lab_id, host))
+    binds: dict[str, Mapping[str, str]] = {
+        own: {"bind": own, "mode": "rw"},
+        str(UNET_DIR): {"bind": UNET_IN_CONTAINER, "mode": "ro"},
+    }
+    if box.shared:
+        shared = str(shared_dir(lab_id))
+        binds[shared] = {"bind": shared, "mode": "rw"}
     with _plain_errors(f"starting container {container_name(host)}"):
         made = client.create_container(
-            IMAGE,
-            ["sleep", "infinity"],
+            box.image,
+            list(box.command),
             name=container_name(host),
             hostname=host,
             user=f"{UID}:{UID}",
@@ -97,10 +122,7 @@ def _start_one(lab_id: str, host: str) -> HostState:
             labels={KEY: lab_id},
             working_dir=own,
             host_config=client.create_host_config(
-                binds={
-                    own: {"bind": own, "mode": "rw"},
-                    str(UNET_DIR): {"bind": UNET_IN_CONTAINER, "mode": "ro"},
-                },
+                binds=binds,
                 network_mode="none",
                 read_only=True,
                 tmpfs={"/tmp": "size=16m,mode=1777"},  # noqa: S108 - inside the container

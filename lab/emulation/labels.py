@@ -47,6 +47,11 @@ def host_dir(lab_id: str, host: str) -> Path:
     return lab_dir(lab_id) / "hosts" / host
 
 
+def shared_dir(lab_id: str) -> Path:
+    """Return the directory that all containers of a lab may see, at the same path."""
+    return lab_dir(lab_id) / "shared"
+
+
 def unet_socket(lab_id: str, host: str) -> Path:
     """Return where a host's programs reach their adapter's U-Net service."""
     return host_dir(lab_id, host) / "unet.sock"

@@ -1,44 +1,33 @@
-"""Building a lab, opening circuits in it, and running programs on its hosts.
-
-Order of building: record, veths, bridges (their ports must exist), hosts, line cards. The
-record comes first and everything is born labelled, so that a build that is killed at any
-point can be removed by ``lab down``.
-"""
+"""A lab as others see it: building it, opening circuits in it, running programs on its hosts."""
 
 import os
-import shutil
 import subprocess
-import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Literal, Protocol
+from typing import IO, Protocol
 
-from lab.emulation import cards, cleanup, docker_hosts, mininet_hosts, ovs, rcu, veth
+from lab.emulation import cards, ethernet, ovs
+from lab.emulation.building import Progress, Site, build, refuse_second_lab
 from lab.emulation.circuits import ListedVc, TracedHop, list_vcs, stray_flows, trace
 from lab.emulation.cleanup import DownReport, Inventory, Left, down, inventory
-from lab.emulation.docker_hosts import ContainerProcess
-from lab.emulation.labels import (
-    CARDS_NETNS,
-    bridge_name,
-    container_name,
-    host_dir,
-    host_environment,
-    new_lab_id,
-    switch_interface,
-)
+from lab.emulation.docker_hosts import Box, ContainerProcess
+from lab.emulation.ethernet import LanPlan
+from lab.emulation.labels import container_name, host_dir, host_environment
 from lab.emulation.state import HostState, LabState, load_state, machine_lock, save_state
 from lab.errors import LabError
 from lab.signalling import Vc, VcRequest, delete_spec, entries_by_switch
 from lab.signalling import open_vcs as plan_vcs
-from lab.topology import Topology, load_topology
+from lab.topology import load_topology
 
 __all__ = [
+    "Box",
     "DownReport",
     "HostProcess",
     "Inventory",
+    "LanPlan",
     "Left",
     "ListedVc",
+    "Site",
     "TracedHop",
     "close_vcs",
     "down",
@@ -47,13 +36,13 @@ __all__ = [
     "list_vcs",
     "open_vcs",
     "popen_in_host",
+    "refuse_second_lab",
     "stray_flows",
     "trace",
     "up",
+    "up_lan",
 ]
 
-Progress = Callable[[str, float], None]
-_TOOLS = ("ip", "ovs-vsctl", "ovs-ofctl", "mnexec", "nsenter")
 _LOCK_WAIT_S = 10.0
 QUANTUM_US = 2000
 
@@ -74,160 +63,44 @@ class HostProcess(Protocol):
 
 
 def up(
-    topology: Topology,
-    containers: Collection[str],
-    dilation: float,
-    seed: int,
+    site: Site,
     *,
     fabric: Mapping[str, object],
     on_progress: Progress,
     quantum_us: int = QUANTUM_US,
-    owner: Literal["run", "hand"] = "hand",
-    hosts: Collection[str] | None = None,
-    run_dir: Path | None = None,
     line_cards: bool = True,
 ) -> LabState:
-    """Build a lab and return its record.
+    """Build a lab whose switches forward by VCs, and return its record.
 
     Args:
-        topology: what to build.
-        containers: the hosts that are Docker containers; the others are Mininet-style hosts.
-        dilation: real seconds a virtual second.
-        seed: draws the paths of circuits.
+        site: what to build.
         fabric: parameters of the fabric model, virtual units.
         on_progress: told a phase and the fraction done.
         quantum_us: how long the line cards sleep between two batches of frames, real time.
-        owner: who removes it, a scenario's run or the user.
-        hosts: the hosts to start; all of the topology when None.
-        run_dir: the directory of the run that owns it.
         line_cards: False builds bare switches, whose ports lead nowhere.
 
     LabError when a lab stands already, something needed is missing (then nothing was
     touched), or a step failed (then what was made has been removed).
     """
-    wanted = _hosts_in_order(topology, containers, hosts)
-    with machine_lock("building a lab"):
-        refuse_second_lab()
-        _check_prerequisites(topology, [host for host in wanted if host in set(containers)])
-        state = LabState(
-            lab_id=new_lab_id(),
-            topology=topology.name,
-            dilation=dilation,
-            seed=seed,
-            created_at=time.time(),
-            owner=owner,
-            run_dir=str(run_dir) if run_dir is not None else None,
-        )
-        try:
-            with rcu.expedited():
-                _build(state, topology, wanted, set(containers), on_progress)
-                if line_cards:
-                    on_progress("starting the line cards", 0.8)
-                    state.linecards_pid = cards.start_linecards(state)
-                    cards.configure(state, topology, fabric, quantum_us)
-            state.ready = True
-            save_state(state)
-        except BaseException:
-            on_progress("removing what was built", 0.0)
-            cleanup.remove(state.lab_id)
-            raise
-    on_progress("the lab stands", 1.0)
-    return state
+
+    def furnish(state: LabState) -> None:
+        if line_cards:
+            on_progress("starting the line cards", 0.8)
+            state.linecards_pid = cards.start_linecards(state)
+            cards.configure(state, site.topology, fabric, quantum_us)
+
+    return build(site, on_progress, furnish)
 
 
-def _hosts_in_order(
-    topology: Topology, containers: Collection[str], hosts: Collection[str] | None
-) -> list[str]:
-    wanted = set(topology.hosts if hosts is None else hosts)
-    unknown = sorted((wanted | set(containers)) - set(topology.hosts))
-    if unknown:
-        raise LabError(
-            f"{topology.name} has no host {', '.join(unknown)}",
-            remedy=f"its hosts are {topology.hosts[0]}..{topology.hosts[-1]}",
-        )
-    return [host for host in topology.hosts if host in wanted]
+def up_lan(site: Site, plan: LanPlan, *, on_progress: Progress) -> LabState:
+    """Build an Ethernet lab and return its record; LabError as for :func:`up`."""
 
+    def furnish(state: LabState) -> None:
+        on_progress("plugging in the hosts", 0.8)
+        ethernet.connect(state, site.topology, plan)
+        state.medium_pid = ethernet.start_medium(state, site.topology, plan)
 
-def refuse_second_lab() -> None:
-    """LabError when anything of a lab stands on this machine."""
-    standing = inventory()
-    if standing.things:
-        ids = ", ".join(sorted(standing.lab_ids))
-        raise LabError(
-            f"a lab stands on this machine already: {ids} ({standing.summary()})",
-            remedy="remove it with `lab down`",
-        )
-
-
-def _check_prerequisites(topology: Topology, containers: Sequence[str]) -> None:
-    """Find out what would fail before anything is made."""
-    if os.geteuid() != 0:
-        raise LabError("building a lab needs root", remedy="run the command as root")
-    missing = [tool for tool in _TOOLS if shutil.which(tool) is None]
-    if missing:
-        raise LabError(f"missing on this machine: {', '.join(missing)}", remedy="`make setup`")
-    taken = ovs.bridge_names() & {bridge_name(switch) for switch in topology.switches}
-    if not ovs.switch_daemon_alive():
-        raise LabError("ovs-vswitchd is not running", remedy=ovs.REMEDY)
-    taken |= {
-        name
-        for switch in topology.switches
-        for name in (
-            bridge_name(switch),
-            *(switch_interface(switch, ref.port) for ref in topology.ports(switch)),
-        )
-        if Path("/sys/class/net", name).exists()
-    }
-    if veth.NETNS_PATH.exists():
-        taken.add(CARDS_NETNS)
-    if containers:
-        docker_hosts.check()
-        taken |= set(docker_hosts.foreign_names(containers))
-    if taken:
-        some = ", ".join(sorted(taken)[:5])
-        raise LabError(
-            f"names that a lab needs are taken by something that is not a lab's: {some}",
-            remedy="remove or rename it; a lab does not touch what is not its own",
-        )
-
-
-def _build(
-    state: LabState,
-    topology: Topology,
-    hosts: Sequence[str],
-    containers: Collection[str],
-    on_progress: Progress,
-) -> None:
-    for host in hosts:
-        _make_host_dir(state.lab_id, host, host in containers)
-    save_state(state)
-    pairs = veth.pairs_of(topology)
-    on_progress(f"making {len(pairs)} veth pairs", 0.05)
-    veth.create_netns(state.lab_id)
-    veth.create_pairs(state.lab_id, pairs)
-    on_progress(f"making {len(topology.switches)} switches and {len(hosts)} hosts", 0.2)
-    in_docker = [host for host in hosts if host in containers]
-    with ThreadPoolExecutor(2) as pool:
-        switches = pool.submit(_build_switches, topology, state.lab_id)
-        boxed = pool.submit(docker_hosts.start, state.lab_id, in_docker)
-        started = mininet_hosts.start(state.lab_id, [h for h in hosts if h not in containers])
-        switches.result()
-        started |= boxed.result()
-    state.hosts = {host: started[host] for host in hosts}
-    save_state(state)
-
-
-def _build_switches(topology: Topology, lab_id: str) -> None:
-    ovs.create_bridges(topology, lab_id)
-    veth.label_taps(lab_id, [bridge_name(switch) for switch in topology.switches])
-
-
-def _make_host_dir(lab_id: str, host: str, boxed: bool) -> None:
-    """Make a host's directory, writable by the user that its programs run as."""
-    path = host_dir(lab_id, host)
-    path.mkdir(mode=0o755, parents=True)
-    if boxed:
-        os.chown(path, docker_hosts.UID, docker_hosts.UID)
+    return build(site, on_progress, furnish)
 
 
 def open_vcs(state: LabState, requests: Iterable[VcRequest]) -> tuple[Vc, ...]:

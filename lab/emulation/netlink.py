@@ -18,9 +18,11 @@ from pathlib import Path
 from lab.errors import LabError
 
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
+RTM_NEWADDR, RTM_DELADDR, RTM_NEWNEIGH = 20, 21, 28
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_EXCL, NLM_F_CREATE, NLM_F_DUMP = 0x1, 0x4, 0x200, 0x400, 0x300
+NLM_F_REPLACE = 0x100
 NLMSG_ERROR, NLMSG_DONE = 2, 3
-IFLA_IFNAME, IFLA_MTU, IFLA_LINKINFO, IFLA_IFALIAS = 3, 4, 18, 20
+IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINKINFO, IFLA_IFALIAS = 1, 3, 4, 18, 20
 IFLA_GROUP, IFLA_NET_NS_FD, IFLA_EXT_MASK = 27, 28, 29
 IFLA_NUM_TX_QUEUES, IFLA_NUM_RX_QUEUES = 31, 32
 IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
@@ -31,9 +33,12 @@ CLONE_NEWNET = 0x40000000
 SIOCETHTOOL, ETHTOOL_STXCSUM = 0x8946, 0x17
 SIOCSIFFLAGS = 0x8914
 LOOPBACK_INDEX = 1
+IFA_ADDRESS, IFA_LOCAL, NDA_DST, NDA_LLADDR, NUD_PERMANENT = 1, 2, 1, 2, 0x80
 
 _HEADER = struct.Struct("=IHHII")
 _IFINFO = struct.Struct("=BxHiII")
+_IFADDR = struct.Struct("=BBBBI")
+_NEIGHBOUR = struct.Struct("=BxxxiHBB")
 _ATTRIBUTE = struct.Struct("=HH")
 _BATCH = 100
 _RECEIVE_BYTES = 1 << 17
@@ -76,13 +81,19 @@ def link_message(
     return _HEADER.pack(_HEADER.size + len(body), kind, flags, 0, 0) + body
 
 
-def veth_message(name: str, peer: str, peer_netns_fd: int, mtu: int, group: int) -> bytes:
-    """Encode the making of a veth pair, its peer born in another namespace."""
+def veth_message(
+    name: str, peer: str, *, peer_netns_fd: int, mtu: int, group: int, peer_address: bytes = b""
+) -> bytes:
+    """Encode the making of a veth pair, its peer born in another namespace.
+
+    ``peer_address`` is the peer's hardware address; drawn by the kernel when it is empty.
+    """
     shared = number(IFLA_MTU, mtu) + number(IFLA_NUM_TX_QUEUES, 1) + number(IFLA_NUM_RX_QUEUES, 1)
     peer_end = (
         _IFINFO.pack(0, 0, 0, 0, 0)
         + text(IFLA_IFNAME, peer)
         + number(IFLA_NET_NS_FD, peer_netns_fd)
+        + (attribute(IFLA_ADDRESS, peer_address) if peer_address else b"")
         + shared
     )
     info = text(IFLA_INFO_KIND, "veth") + attribute(
@@ -95,6 +106,24 @@ def veth_message(name: str, peer: str, peer_netns_fd: int, mtu: int, group: int)
         + attribute(IFLA_LINKINFO, info)
     )
     return link_message(RTM_NEWLINK, attributes, flags=NLM_F_CREATE | NLM_F_EXCL)
+
+
+def address_message(kind: int, index: int, address: bytes, prefix_bits: int) -> bytes:
+    """Encode adding (``RTM_NEWADDR``) or removing (``RTM_DELADDR``) an IPv4 address."""
+    body = _IFADDR.pack(socket.AF_INET, prefix_bits, 0, 0, index)
+    body += attribute(IFA_LOCAL, address) + attribute(IFA_ADDRESS, address)
+    flags = NLM_F_REQUEST | NLM_F_ACK
+    if kind == RTM_NEWADDR:
+        flags |= NLM_F_CREATE | NLM_F_REPLACE
+    return _HEADER.pack(_HEADER.size + len(body), kind, flags, 0, 0) + body
+
+
+def neighbour_message(index: int, address: bytes, hardware: bytes) -> bytes:
+    """Encode a permanent entry of the table of neighbours: who needs no ARP."""
+    body = _NEIGHBOUR.pack(socket.AF_INET, index, NUD_PERMANENT, 0, 0)
+    body += attribute(NDA_DST, address) + attribute(NDA_LLADDR, hardware)
+    flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE
+    return _HEADER.pack(_HEADER.size + len(body), RTM_NEWNEIGH, flags, 0, 0) + body
 
 
 def _parse_attributes(data: bytes) -> Iterator[tuple[int, bytes]]:

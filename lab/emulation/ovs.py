@@ -47,10 +47,17 @@ class InstalledFlow:
 def switch_daemon_alive() -> bool:
     """Tell whether ovs-vswitchd runs."""
     try:
-        pid = int((_RUN / "ovs-vswitchd.pid").read_text())
-        return Path(f"/proc/{pid}/comm").read_text().strip() == "ovs-vswitchd"
-    except (OSError, ValueError):
+        return Path(f"/proc/{switch_daemon_pid()}/comm").read_text().strip() == "ovs-vswitchd"
+    except OSError:
         return False
+
+
+def switch_daemon_pid() -> int:
+    """Return the process of ovs-vswitchd, 0 when it has left no trace of one."""
+    try:
+        return int((_RUN / "ovs-vswitchd.pid").read_text())
+    except (OSError, ValueError):
+        return 0
 
 
 def database_alive() -> bool:
@@ -94,8 +101,10 @@ def _vsctl(
 
 def create_bridges(topology: Topology, lab_id: str) -> None:
     """Make all bridges with all their ports, whose veths must exist, in one transaction."""
+    if not topology.bridged:
+        return
     arguments: list[str] = []
-    for switch in topology.switches:
+    for switch in topology.bridged:
         bridge = bridge_name(switch)
         arguments += ["--", "add-br", bridge, "--", "set", "Bridge", bridge]
         arguments += ["datapath_type=netdev", "fail_mode=secure", f"external_ids:{KEY}={lab_id}"]
@@ -113,7 +122,7 @@ def _check_ports(topology: Topology) -> None:
     """Make sure that every port got its number: a wrong one would misroute circuits."""
     rows = json.loads(_vsctl(["--format=json", "--columns=name,ofport", "list", "Interface"]))
     numbers = dict(rows["data"])
-    for switch in topology.switches:
+    for switch in topology.bridged:
         for ref in topology.ports(switch):
             got = numbers.get(switch_interface(switch, ref.port))
             if got != ref.port:

@@ -63,6 +63,11 @@ class LabState(msgspec.Struct):
     run_dir: str | None = None
     ready: bool = False
     linecards_pid: int = 0
+    medium_pid: int = 0
+    """Of an Ethernet lab, which has a medium in place of line cards."""
+    stack: str = ""
+    """The stack that its nodes n1..n<nodes> run, empty when it has none."""
+    nodes: int = 0
     hosts: dict[str, HostState] = msgspec.field(default_factory=dict)
     vcs: list[Vc] = msgspec.field(default_factory=list)
     next_vc_id: int = 1
@@ -76,6 +81,11 @@ class LabState(msgspec.Struct):
     def control_socket(self) -> Path:
         """Where the line cards take commands."""
         return self.directory / "linecards.sock"
+
+    @property
+    def medium_socket(self) -> Path:
+        """Where the medium of an Ethernet lab takes commands."""
+        return self.directory / "medium.sock"
 
     def host(self, name: str) -> HostState:
         """Return a host; LabError listing the hosts when there is none of that name."""

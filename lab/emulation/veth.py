@@ -42,10 +42,10 @@ class Pair:
 
 
 def pairs_of(topology: Topology) -> tuple[Pair, ...]:
-    """Return one pair a switch port, in the order of switches and ports."""
+    """Return one pair a switch port, in the order of switches and ports; a hub has none."""
     return tuple(
         Pair(switch_interface(switch, ref.port), card_interface(switch, ref.port))
-        for switch in topology.switches
+        for switch in topology.bridged
         for ref in topology.ports(switch)
     )
 
@@ -85,11 +85,19 @@ def create_netns(lab_id: str) -> None:
 
 def create_pairs(lab_id: str, pairs: Sequence[Pair]) -> None:
     """Make all pairs, label their switch ends, and bring both ends up."""
+    if not pairs:
+        return
     switch_ends = [pair.switch_end for pair in pairs]
     with NETNS_PATH.open("rb") as netns, RouteSocket() as route:
         group = group_of(lab_id)
         births = [
-            netlink.veth_message(pair.switch_end, pair.card_end, netns.fileno(), MTU_BYTES, group)
+            netlink.veth_message(
+                pair.switch_end,
+                pair.card_end,
+                peer_netns_fd=netns.fileno(),
+                mtu=MTU_BYTES,
+                group=group,
+            )
             for pair in pairs
         ]
         netlink.check(route.request(births), switch_ends, "making veth")
@@ -98,14 +106,15 @@ def create_pairs(lab_id: str, pairs: Sequence[Pair]) -> None:
                 (_IPV6_CONF / name / "disable_ipv6").write_text("1")
         netlink.checksum_offload_off(switch_ends)
         alias = netlink.text(netlink.IFLA_IFALIAS, alias_of(lab_id))
-        _bring_up(route, switch_ends, alias)
+        bring_up(route, switch_ends, alias)
     with inside(NETNS_PATH), RouteSocket() as route:
         card_ends = [pair.card_end for pair in pairs]
         netlink.checksum_offload_off(card_ends)
-        _bring_up(route, card_ends, b"")
+        bring_up(route, card_ends)
 
 
-def _bring_up(route: RouteSocket, names: Sequence[str], attributes: bytes) -> None:
+def bring_up(route: RouteSocket, names: Sequence[str], attributes: bytes = b"") -> None:
+    """Bring up interfaces of the namespace in which ``route`` was opened."""
     index = {link.name: link.index for link in route.links()}
     messages = [
         netlink.link_message(netlink.RTM_NEWLINK, attributes, index=index[name], up=True)

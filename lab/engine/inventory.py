@@ -5,10 +5,12 @@ A Mininet host or a container is reached through ``lab exec`` by the connection 
 A host on another machine would only need another connection here.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
 
+from lab.emulation.state import HostKind
 from lab.engine.run import AnyRun
 from lab.scenarios import AnyScenario, Scenario, StackScenario
 from lab.scenarios.cases import most_nodes
@@ -24,6 +26,22 @@ def inventory(scenario: AnyScenario, python: str) -> dict[str, object]:
         if isinstance(scenario, StackScenario)
         else _hosts_of_fabric(scenario, python)
     )
+    return _grouped(groups, python)
+
+
+def inventory_of(hosts: Mapping[str, HostKind], python: str) -> dict[str, object]:
+    """Inventory of a lab built by hand: its hosts and their kinds."""
+    groups: dict[str, dict[str, object]] = {"containers": {}, "mininet": {}}
+    for host, kind in hosts.items():
+        groups["containers" if kind == "container" else "mininet"][host] = {
+            "lab_host": host,
+            "lab_kind": kind,
+            "ansible_python_interpreter": CONTAINER_PYTHON if kind == "container" else python,
+        }
+    return _grouped(groups, python)
+
+
+def _grouped(groups: Mapping[str, dict[str, object]], python: str) -> dict[str, object]:
     return {
         "all": {
             "hosts": {

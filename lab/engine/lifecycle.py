@@ -1,7 +1,8 @@
 """Bringing the lab of a run up, opening its VCs, and taking it down again."""
 
+import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lab.emulation import net
@@ -16,6 +17,8 @@ from lab.scenarios.plan import batch_us
 from lab.topology import load_topology
 
 VCS_FILE = "vcs.json"
+FABRIC_DILATION, LAN_DILATION = 100.0, 1.0
+"""How slow time is in labs built by hand: gigabits are, what waits for seconds need not be."""
 
 
 def standing_lab() -> LabState | None:
@@ -61,48 +64,69 @@ def up(run: Run) -> LabState:
     """Build the run's network; LabError when that is impossible (then nothing is left)."""
     clear_the_way()
     scenario, reporter = run.scenario, run.reporter()
-    return net.up(
+    site = net.Site(
         load_topology(scenario.topology),
         containers=scenario.hosts.containers,
         dilation=scenario.dilation,
         seed=scenario.seed,
-        fabric=scenario.fabric.model_dump(),
-        on_progress=lambda message, fraction: reporter.report("up", message, fraction),
-        quantum_us=batch_us(scenario),
         owner="run",
         hosts=scenario.used_hosts(),
         run_dir=run.dir,
     )
-
-
-def up_by_hand(
-    topology: str,
-    containers: Sequence[str],
-    *,
-    dilation: float,
-    seed: int,
-    on_event: Callable[[Event], None],
-) -> LabState:
-    """Build a network that stays until ``lab down``; LabError when that is impossible."""
-    described = load_topology(topology)
-    unknown = [name for name in containers if name not in described.hosts]
-    if unknown:
-        raise LabError(
-            f"topology {topology} has no host {unknown[0]!r}",
-            remedy=f"its hosts are {described.hosts[0]}..{described.hosts[-1]}",
-        )
-    clear_the_way()
     return net.up(
-        described,
-        containers=containers,
-        dilation=dilation,
-        seed=seed,
-        fabric=FabricParams().model_dump(),
-        on_progress=lambda message, fraction: on_event(
-            Event("up", message, fraction, UP_S * (1.0 - fraction))
-        ),
-        owner="hand",
+        site,
+        fabric=scenario.fabric.model_dump(),
+        on_progress=lambda message, fraction: reporter.report("up", message, fraction),
+        quantum_us=batch_us(scenario),
     )
+
+
+@dataclass(frozen=True)
+class ByHand:
+    """A lab that a user wants to have.
+
+    Attributes:
+        topology: its name.
+        containers: the hosts that are Docker containers.
+        stack: what its nodes run; then containers are chosen by ``nodes``.
+        nodes: how many there are.
+        dilation: real seconds a virtual second; the usual for the kind of network when None.
+        seed: draws what is drawn.
+    """
+
+    topology: str
+    containers: Sequence[str] = ()
+    stack: str = ""
+    nodes: int = 0
+    dilation: float | None = None
+    seed: int = 1
+
+
+def up_by_hand(wanted: ByHand, on_event: Callable[[Event], None]) -> LabState:
+    """Build a network that stays until ``lab down``; LabError when that is impossible."""
+    from lab.engine.cluster import by_hand, standing
+
+    def on_progress(message: str, fraction: float) -> None:
+        on_event(Event("up", message, fraction, UP_S * (1.0 - fraction)))
+
+    topology = load_topology(wanted.topology)
+    ethernet = topology.forwarding == "ethernet"
+    dilation = wanted.dilation or (LAN_DILATION if ethernet else FABRIC_DILATION)
+    site = net.Site(topology, wanted.containers, dilation=dilation, seed=wanted.seed)
+    site.hosts_in_order()  # a wrong name should be told before anything is removed
+    clear_the_way()
+    if wanted.stack:
+        state = standing.up(
+            topology, wanted.stack, wanted.nodes,
+            dilation=dilation, seed=wanted.seed, on_progress=on_progress,
+        )  # fmt: skip
+        by_hand.start_stack(state)
+    elif ethernet:
+        state = net.up_lan(site, standing.lan_plan(topology), on_progress=on_progress)
+    else:
+        state = net.up(site, fabric=FabricParams().model_dump(), on_progress=on_progress)
+    by_hand.write_inventory(state, sys.executable)
+    return state
 
 
 def start(run: Run) -> int:

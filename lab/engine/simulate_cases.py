@@ -96,9 +96,7 @@ def carry_out(plan: CasePlan, case_dir: Path) -> str:
         CaseRecord(
             ended_s=result.virtual_s,
             digest=result.digest,
-            violations=tuple(
-                f"{v.checker} at {v.t_s:.3f} s: {v.reason}" for v in result.violations
-            ),
+            violations=tuple(violation.text for violation in result.violations),
             instruments=(
                 *(Count(WORLD, name, float(value)) for name, value in counts.items()),
                 *(Count(f"node {node}", "busy_s", s) for node, s in result.busy_s.items()),

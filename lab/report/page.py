@@ -13,6 +13,7 @@ from pathlib import Path
 from lab.report import assets, html, info
 from lab.report.rundata import RunData, load_run
 from lab.report.sections import SECTIONS, head
+from lab.report.stacks.sections import STACK_SECTIONS
 
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
@@ -34,8 +35,9 @@ def write_report(run_dir: Path) -> Path:
 
 def render(run: RunData) -> str:
     """The whole page as text."""
-    contents = "".join(f'<a href="#{anchor}">{title}</a>' for anchor, title, _ in SECTIONS)
-    body = "".join(html.section(anchor, title, make(run)) for anchor, title, make in SECTIONS)
+    sections = STACK_SECTIONS if run.of_stack else SECTIONS
+    contents = "".join(f'<a href="#{anchor}">{title}</a>' for anchor, title, _ in sections)
+    body = "".join(html.section(anchor, title, make(run)) for anchor, title, make in sections)
     title = escape(info.told(run, "title") or info.name(run))
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'

@@ -16,11 +16,12 @@ import pandas as pd
 
 from lab.errors import LabError
 from lab.results.files import read_json
-from lab.results.tables import SCHEMAS, empty_table, read_table, table_path
+from lab.results.tables import SCHEMAS, STACK_SCHEMAS, empty_table, read_table, table_path
+from lab.scenarios import is_of_stack
 
 _EMULATION_ONLY = ("lateness", "machine")
-_MAY_BE_EMPTY = ("queues", "quenches", "latency")
-"""Of a quiet network there is nothing to tell here."""
+_MAY_BE_EMPTY = ("queues", "quenches", "latency", "requests")
+"""Of a quiet network there is nothing to tell here, and nothing need be asked of nodes."""
 
 
 @dataclass
@@ -34,6 +35,11 @@ class RunData:
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     progress: list[dict[str, Any]] = field(default_factory=list)
     gaps: list[str] = field(default_factory=list)
+
+    @property
+    def of_stack(self) -> bool:
+        """Whether it is a run of a stack, and not on the fabric."""
+        return is_of_stack(_mapping(self.manifest.get("parameters")))
 
     def table(self, name: str) -> pd.DataFrame:
         """The table `name`, with its columns but without rows when the run has none."""
@@ -60,7 +66,7 @@ def load_run(run_dir: Path) -> RunData:
     run.scorecard = [_mapping(row) for row in rows] if isinstance(rows, list) else []
     run.progress = _read_progress(run_dir / "progress.jsonl")
     without = _EMULATION_ONLY if run.manifest.get("engine") == "simulation" else ()
-    for name in SCHEMAS:
+    for name in STACK_SCHEMAS if run.of_stack else SCHEMAS:
         run.tables[name] = empty_table(name) if name in without else _table(run, name)
     return run
 

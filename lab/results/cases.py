@@ -31,7 +31,7 @@ from lab.scenarios.cases import PlannedCase
 CASE_FILE = "case.json"
 INVARIANTS = "invariants"
 """Where among the instruments broken invariants are counted."""
-_FROM_LOGS = ("events", "messages", "requests")
+FROM_LOGS = ("events", "messages", "requests")
 
 
 class Count(msgspec.Struct, frozen=True):
@@ -91,7 +91,7 @@ def collect_cases(run_dir: Path, raw: Path, cases: Sequence[PlannedCase]) -> dic
     Raises:
         LabError: a file of a case is broken.
     """
-    rows = {name: _merge(run_dir, raw, name, cases) for name in _FROM_LOGS}
+    rows = {name: _merge(run_dir, raw, name, cases) for name in FROM_LOGS}
     records = {case.name: read_case(raw / case.name) for case in cases}
     for name, frame in (
         ("cases", _case_rows(cases, records)),

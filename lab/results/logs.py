@@ -34,7 +34,7 @@ _TYPES = {
 }
 
 
-class _Line(msgspec.Struct):
+class _Line(msgspec.Struct, gc=False):
     """One line of a log, its fields still encoded."""
 
     t_s: float
@@ -46,7 +46,7 @@ class _Line(msgspec.Struct):
     fields: msgspec.Raw = msgspec.Raw(b"{}")
 
 
-class _Datagram(msgspec.Struct):
+class _Datagram(msgspec.Struct, gc=False):
     """The fields of ``send`` and ``receive``."""
 
     peer: int

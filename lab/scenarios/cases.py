@@ -270,9 +270,13 @@ def _starts(
 def _of_entry(entry: TimelineEntry, scope: _Scope, over_s: float) -> list[Action]:
     at_s = scope.number(entry.at_s, "at_s")
     nodes = scope.node_set(entry.nodes, (*scope.loc, "nodes"))
+    peers = scope.node_set(entry.peers or [], (*scope.loc, "peers"))
+    if not nodes or (entry.peers is not None and not peers):
+        return []  # as 2..-1 in a case of one node; in a plan, none named would mean all
     if entry.one_by_one is not None:
         return _one_by_one(entry, scope, at_s, nodes)
-    does = _does(entry, scope, nodes)
+    everybody = len(nodes) == scope.nodes
+    does = _does(entry, scope, () if everybody else nodes)
     if entry.every_s is None:
         return [Action(at_s, does)]
     every_s = scope.number(entry.every_s, "every_s")
@@ -289,7 +293,7 @@ def _one_by_one(
     entry: TimelineEntry, scope: _Scope, at_s: float, nodes: Sequence[int]
 ) -> list[Action]:
     series = entry.one_by_one
-    if series is None or not nodes:
+    if series is None:
         return []
     times = int(scope.number(entry.times, "times"))
     then_s = scope.at((*scope.loc, "one_by_one")).number(series.then_s, "then_s")

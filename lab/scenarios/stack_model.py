@@ -249,6 +249,10 @@ class StackScenario(Settings):
         default_factory=dict,
         description="What is different in containers, where a case takes its real time.",
     )
+    journal: bool = Field(
+        default=False,
+        description="In containers each node writes down all that enters its core, for lab replay.",
+    )
     claims: list[str] = Field(
         default_factory=list, description="Ids in scenarios/claims.yaml that a run is judged by."
     )

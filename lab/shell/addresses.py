@@ -1,15 +1,9 @@
 """Addresses that move from node to node: asking the keeper for them, and listening there.
 
 Giving an interface an address needs a right over the network that no container of a lab has. The
-keeper is a process of the lab outside of the containers (:mod:`lab.emulation.address_keeper`) that
-does just this, for the node that asks, on a socket in the node's own directory:
-
-    {"up": "10.1.0.250"}     -> {"ok": true}
-    {"up": "10.9.9.9"}       -> {"ok": false, "detail": "..."}
-    {"down": "10.1.0.250"}   -> {"ok": true}, also when it was not up
-
-What was taken over is given up when the connection ends, so that a node that dies or halts loses
-its addresses, as a machine does that is switched off.
+keeper of addresses (:mod:`lab.emulation.medium.keeper`), a part of the lab outside of the
+containers, does just this for the node that asks, on a socket in the node's own directory, and
+takes addresses back from a node that has ended.
 """
 
 from __future__ import annotations

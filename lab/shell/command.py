@@ -40,11 +40,12 @@ def make_parser(program: str, commands: Iterable[Command]) -> argparse.ArgumentP
 
 
 def _add(parser: argparse.ArgumentParser, argument: Argument) -> None:
+    option = f"--{argument.name.replace('_', '-')}"
     parser.add_argument(
-        f"--{argument.name}" if argument.optional else argument.name,
+        option if argument.optional else argument.name,
         help=argument.help,
-        type=float if argument.kind == "number" else str,
         choices=argument.choices or None,
+        metavar=None if argument.choices else argument.name.upper(),
     )
 
 

@@ -60,11 +60,23 @@ class StateSeen(msgspec.Struct, frozen=True, tag=True):
 Record: TypeAlias = Header | Entered | Left | StateSeen
 
 _decoder = msgspec.msgpack.Decoder(Record)
-_encoder = msgspec.msgpack.Encoder(order="deterministic")
+_encoder = msgspec.msgpack.Encoder()
 
 
 def _digest(data: Any) -> bytes:
     return hashlib.blake2b(_encoder.encode(data), digest_size=_DIGEST_BYTES).digest()
+
+
+def _in_order(data: Any) -> Any:
+    """Return plain data in which equal dictionaries and sets are in the same order."""
+    if isinstance(data, dict):
+        pairs = sorted(data.items(), key=lambda pair: repr(pair[0]))
+        return [(key, _in_order(value)) for key, value in pairs]
+    if isinstance(data, set | frozenset):
+        return sorted(map(_in_order, data), key=repr)
+    if isinstance(data, list | tuple):
+        return [_in_order(value) for value in data]
+    return data
 
 
 def outputs_digest(outputs: Sequence[Output]) -> bytes:
@@ -74,7 +86,7 @@ def outputs_digest(outputs: Sequence[Output]) -> bytes:
 
 def state_digest(core: Core) -> bytes:
     """Return a digest of a core's state."""
-    return _digest(core.state())
+    return _digest(_in_order(core.state()))
 
 
 class Journal:

@@ -74,6 +74,11 @@ class ShellPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return {name: self.first_port + place for place, name in enumerate(sorted(channels))}
 
 
+def prefixes(networks: int) -> tuple[str, ...]:
+    """Return the first three numbers of the addresses of so many networks."""
+    return tuple(f"10.{k + 1}.0" for k in range(networks))
+
+
 def shell_plan(case: CasePlan, epoch_ns: int, *, journal: bool = False) -> ShellPlan:
     """Return what the shells of a case's nodes need to know."""
     return ShellPlan(
@@ -83,7 +88,7 @@ def shell_plan(case: CasePlan, epoch_ns: int, *, journal: bool = False) -> Shell
         dilation=case.dilation,
         options=case.options,
         seed=case.seed,
-        networks=tuple(f"10.{k + 1}.0" for k in range(len(case.networks))),
+        networks=prefixes(len(case.networks)),
         addresses={name: _FIRST_NAMED - place for place, name in enumerate(case.addresses)},
         journal=journal,
     )

@@ -42,6 +42,11 @@ class Violation(msgspec.Struct, frozen=True):
     t_s: float
     reason: str
 
+    @property
+    def text(self) -> str:
+        """The violation in a sentence."""
+        return f"{self.checker} at {self.t_s:.3f} s: {self.reason}"
+
 
 class Checking:
     """Feeds checkers and keeps what they find; each tells of its first violation only."""

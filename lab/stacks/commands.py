@@ -7,8 +7,6 @@ come the command's parser and help, and the table in which an answer is printed.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 
 
@@ -17,7 +15,6 @@ class Argument(msgspec.Struct, frozen=True):
 
     name: str
     help: str
-    kind: Literal["text", "number"] = "text"
     optional: bool = False
     """Given as ``--name VALUE``, and absent from the request when it is not given."""
     choices: tuple[str, ...] = ()

@@ -7,26 +7,34 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
+from typing import Protocol
 
 from lab.stacks.events import Event
 from lab.stacks.plan import Action, CasePlan, Seen
 from lab.world.agenda import Agenda, to_ns
-from lab.world.record import Record
+from lab.world.record import OnEvent
+
+
+class Log(Protocol):
+    """Where the nodes' events come from."""
+
+    def listen(self, kind: str, listener: OnEvent) -> None:
+        """Have a function called with every event of a kind."""
 
 
 class Schedule:
-    """The actions of one plan.
+    """The actions of one plan, for any runtime whose time is an agenda.
 
     Args:
         act: carries out one action.
     """
 
     def __init__(
-        self, plan: CasePlan, agenda: Agenda, record: Record, act: Callable[[Action], None]
+        self, plan: CasePlan, agenda: Agenda, log: Log, act: Callable[[Action], None]
     ) -> None:
         self._plan = plan
         self._agenda = agenda
-        self._record = record
+        self._log = log
         self._act = act
         self._left = len(plan.actions)
         timed: dict[int, list[int]] = defaultdict(list)
@@ -50,7 +58,7 @@ class Schedule:
         if following < len(actions):
             seen = actions[following].after
             if seen is not None:
-                _Watch(seen, self._agenda, self._record, lambda: self._seen(following))
+                _Watch(seen, self._agenda, self._log, lambda: self._seen(following))
         if not self._left:
             self._settle()
 
@@ -68,13 +76,13 @@ class _Watch:
     """Waits for an event, once."""
 
     def __init__(
-        self, seen: Seen, agenda: Agenda, record: Record, then: Callable[[], None]
+        self, seen: Seen, agenda: Agenda, log: Log, then: Callable[[], None]
     ) -> None:
         self._seen = seen
         self._missing = set(seen.nodes)
         self._then = then
         self._over = False
-        record.listen(seen.kind, self._take)
+        log.listen(seen.kind, self._take)
         agenda.at(agenda.now_ns + to_ns(seen.at_most_s), lambda _: self._end())
 
     def _take(self, event: Event) -> None:

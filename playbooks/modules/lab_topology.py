@@ -58,7 +58,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 
 def _present(module: AnsibleModule) -> Result:
-    from lab.engine import lifecycle
+    from lab.engine import drive_case, lifecycle
+    from lab.engine.run import StackRun
 
     run = any_run_of(module)
     state = lifecycle.standing_lab()
@@ -66,7 +67,8 @@ def _present(module: AnsibleModule) -> Result:
         return {"changed": False, "lab_id": state.lab_id}
     if module.check_mode:
         return {"changed": True, "lab_id": ""}
-    return {"changed": True, "lab_id": lifecycle.up(run).lab_id}
+    built = drive_case.up(run) if isinstance(run, StackRun) else lifecycle.up(run)
+    return {"changed": True, "lab_id": built.lab_id}
 
 
 def _absent(module: AnsibleModule) -> Result:

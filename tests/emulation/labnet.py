@@ -42,10 +42,7 @@ def build(
 ) -> LabState:
     """Build a lab without line cards unless they are asked for."""
     return net.up(
-        topology,
-        containers,
-        100.0,
-        1,
+        net.Site(topology, containers, dilation=100.0),
         fabric={},
         on_progress=lambda _message, _fraction: None,
         line_cards=line_cards,

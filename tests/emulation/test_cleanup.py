@@ -20,8 +20,8 @@ from lab.errors import LabError
 pytestmark = pytest.mark.emulation
 
 STEPS = (
-    "net._make_host_dir",
-    "net.save_state",
+    "building._make_dir",
+    "building.save_state",
     "veth._netns_marker",
     "veth.create_netns",
     "netlink.checksum_offload_off",
@@ -31,7 +31,7 @@ STEPS = (
     "veth.label_taps",
     "mininet_hosts._read_pids",
     "docker_hosts._start_one",
-    "net._build",
+    "building._build",
     "cards.start_linecards",
     "cards.configure",
 )
@@ -76,7 +76,7 @@ def test_a_build_killed_at_any_time_is_removed(after_s: float, before: dict[str,
 def test_a_failed_build_removes_what_it_made(
     before: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ):
-    def refuse(_lab_id: str, _host: str) -> None:
+    def refuse(_lab_id: str, _host: str, _box: net.Box) -> None:
         raise LabError("no container today")
 
     monkeypatch.setattr(docker_hosts, "_start_one", refuse)

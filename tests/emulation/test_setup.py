@@ -10,6 +10,7 @@ import docker
 import pytest
 
 from lab.doctor import run_checks
+from lab.emulation.stack_images import make_stack_image, stacks_with_image
 from lab.paths import PLAYBOOKS, PROJECT
 
 pytestmark = pytest.mark.emulation
@@ -79,7 +80,8 @@ def test_the_playbook_changes_nothing_on_a_machine_that_is_set_up():
 
 
 def test_this_machine_passes_what_set_up_provides():
-    provided = {"open vswitch", "datapath", "mnexec", "docker", "base image", "native part"}
+    provided = {"open vswitch", "datapath", "mnexec", "docker", "native part"}
+    provided |= {"base image", "stack images"}
     failed = [check.detail for check in run_checks() if check.name in provided and not check.ok]
     assert not failed
 
@@ -97,6 +99,24 @@ def test_endpoint_programs_find_their_modules_in_the_base_image(engine: docker.D
         "lab-base:latest", ["python3", "-c", IMPORTS], network_mode="none", remove=True
     )
     assert output.split() == [b"1000", b"1"]
+
+
+@pytest.mark.parametrize("stack", stacks_with_image())
+def test_the_image_of_a_stack_is_small_and_starts_its_shell(
+    engine: docker.DockerClient, stack: str
+):
+    image = engine.images.get(make_stack_image(stack))
+    assert image.attrs["Size"] < 150e6
+    assert image.attrs["Config"]["User"] == "lab"
+    output = engine.containers.run(
+        image.id,
+        ["python3", "-S", "-m", "lab.shell", "--help"],
+        network_mode="none",
+        read_only=True,
+        cap_drop=["ALL"],
+        remove=True,
+    )
+    assert b"Runs one node of a stack" in output
 
 
 def test_set_up_refuses_whoever_is_not_root():

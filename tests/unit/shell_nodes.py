@@ -1,7 +1,8 @@
-"""Shells as processes on loopback addresses, for tests: nodes 127.77.k.n."""
+"""Shells as processes on loopback addresses, for tests; a test session has its own of these."""
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -20,6 +21,9 @@ from lab.stacks.events import Event, read_events
 
 PUPPET = Path(__file__).with_name("shell_puppet.py")
 PATIENCE_S = 60.0
+PREFIX = f"127.{1 + os.getpid() % 250}"
+"""Networks are ``PREFIX.1`` and ``PREFIX.2``."""
+FIRST_PORT = 10_000 + os.getpid() % 2_000 * 10
 T = TypeVar("T")
 
 
@@ -37,9 +41,9 @@ def eventually(look: Callable[[], T | None]) -> T:
 class Nodes:
     """The nodes of one plan, below one directory, whose path must be short."""
 
-    def __init__(self, root: Path, first_port: int, **more: Any) -> None:
+    def __init__(self, root: Path, *, first_port: int = FIRST_PORT, **more: Any) -> None:
         self.root = root
-        networks = ("127.77.1", "127.77.2")
+        networks = (f"{PREFIX}.1", f"{PREFIX}.2")
         self.plan = ShellPlan(
             "puppet", more.pop("nodes", 3), epoch_in(0), networks=networks, first_port=first_port,
             addresses={"cluster": 250}, **more,

@@ -3,13 +3,14 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from stack_run import StackRunMaker, scenario_of, view
+from stack_run import StackRunMaker, machine_counts, scenario_of, shell_tells, view
 
 from lab.analysis import analyse, regression
 from lab.analysis.compare import compare
@@ -17,6 +18,7 @@ from lab.analysis.observations import MissingDataError
 from lab.analysis.run import figures_of
 from lab.analysis.stacks.counting import durations, rate_per_s, sent_by_label, span_s
 from lab.analysis.stacks.fidelity import certify_stack
+from lab.results.cases import CaseRecord
 from lab.stacks.events import Event
 
 
@@ -82,6 +84,100 @@ def test_analysing_writes_certificate_and_scorecard(tmp_path: Path):
     assert [(v.claim, v.verdict) for v in verdicts] == [("mscs-hb-parameters", "input")]
     assert json.loads((run_dir / "fidelity.json").read_text())["valid"]
     assert (run_dir.parent / "latest").resolve() == run_dir
+
+
+# --- certificate of containers --------------------------------------------------------------
+
+
+def kept(made: StackRunMaker, *events: Event) -> dict[str, bool]:
+    """Which checks are met when case n4 has these events too."""
+    made.events["n4"] += events
+    return {check.name: check.ok for check in certify_stack(made.observe()).checks}
+
+
+@pytest.fixture
+def contained(tmp_path: Path) -> StackRunMaker:
+    return StackRunMaker(tmp_path, engine="emulation")
+
+
+def test_a_good_run_in_containers_is_valid(contained: StackRunMaker):
+    certificate = certify_stack(contained.observe())
+    assert certificate.valid, certificate.why
+    assert "digest" not in {check.name for check in certificate.checks}
+
+
+LATE = {"n": 50, "max_s": 0.9, "counts": {"79": 50}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "check"),
+    [
+        ({"timers_late": LATE}, "shell-timers"),
+        ({"waited": LATE}, "shell-queues"),
+        ({"dropped": 3}, "socket-drops"),
+        ({"unsent": 1}, "socket-drops"),
+    ],
+)
+def test_a_slow_shell_is_noticed_unless_it_is_slow_on_purpose(
+    contained: StackRunMaker, fields: dict[str, Any], check: str
+):
+    slow = [e for e in shell_tells(4, **fields) if e.node == 2]
+    assert not kept(contained, *slow)[check]
+    load = Event(0.0, 0, "fault", "cpu-load", fields={"nodes": [2], "level": "heavy"})
+    assert kept(contained, load)[check]
+
+
+@pytest.mark.parametrize(
+    ("count", "check"),
+    [
+        ({"medium__late_p99_s": 0.002}, "medium-lateness"),
+        ({"medium__ring_drops": 1}, "medium-drops"),
+        ({"ovs s1__tx_dropped": 1}, "switch-drops"),
+        ({"kernel__softnet_dropped": 1}, "softnet-drops"),
+        ({"driver__late_max_s": 0.2}, "driver-lateness"),
+        ({"n2__nr_throttled": 1}, "container-throttling"),
+        ({"machine__machine_cores": 1000}, "machine-idle"),
+        ({"machine__steal_cores": 1000}, "machine-steal"),
+    ],
+)
+def test_each_instrument_of_the_machine_can_break_a_run(
+    contained: StackRunMaker, count: dict[str, float], check: str
+):
+    assert kept(contained)[check]
+    contained.records["n4"] = CaseRecord(20.0, instruments=machine_counts(4, **count))
+    assert not kept(contained)[check]
+    contained.records["n4"] = CaseRecord(20.0)
+    assert not kept(contained)[check]
+
+
+def test_load_on_purpose_is_not_held_against_the_machine(contained: StackRunMaker):
+    counts = machine_counts(4, machine__machine_cores=1000, n2__nr_throttled=5)
+    contained.records["n4"] = CaseRecord(20.0, instruments=counts)
+    load = Event(0.0, 0, "fault", "cpu-load", fields={"nodes": [], "level": "moderate"})
+    met = kept(contained, load)
+    assert met["machine-idle"]
+    assert met["container-throttling"]
+
+
+def test_a_silent_shell_is_noticed_unless_its_node_is_dead(contained: StackRunMaker):
+    contained.events["n4"] = [e for e in contained.events["n4"] if e.kind != "shell" or e.node != 2]
+    assert not kept(contained)["shells-tell"]
+    killed = Event(4.0, 0, "fault", "kill", fields={"nodes": [2]})
+    assert kept(contained, killed)["shells-tell"]
+
+
+def test_without_a_word_of_shells_nothing_can_be_ruled_out(contained: StackRunMaker):
+    for case, events in contained.events.items():
+        contained.events[case] = [e for e in events if e.kind != "shell"]
+    missing = {c.name for c in certify_stack(contained.observe()).checks if c.value is None}
+    assert {"shell-timers", "shells-tell", "socket-drops"} <= missing
+
+
+def test_more_than_a_few_lost_lines_are_not_forgiven(contained: StackRunMaker):
+    assert kept(contained)["logs-complete"]
+    events = contained.events["n4"]
+    events.remove(next(e for e in events if e.kind == "send"))
+    assert not kept(contained)["logs-complete"]
 
 
 # --- observations and counts ----------------------------------------------------------------

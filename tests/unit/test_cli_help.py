@@ -27,6 +27,7 @@ COMMANDS = [
     ("scorecard",),
     ("claims",),
     ("simulate",),
+    ("replay",),
     ("vc",),
     ("vc", "list"),
     ("vc", "trace"),

@@ -35,7 +35,7 @@ ABLE = Facts(
     ovs="3.1.0",
     datapath_types=("netdev", "system"),
     mnexec="/usr/bin/mnexec",
-    engine=Engine(version="20.10.24", cgroup_version="1", base_image=BASE_IMAGE),
+    engine=Engine("20.10.24", "1", BASE_IMAGE, ()),
     native="loads",
     memory_bytes=MEMORY_BYTES,
     cores=2,
@@ -57,8 +57,9 @@ CRIPPLED = {
     "open vswitch": replace(ABLE, ovs=GONE),
     "datapath": replace(ABLE, datapath_types=("system",)),
     "mnexec": replace(ABLE, mnexec=None),
-    "docker": replace(ABLE, engine=Engine("20.10.24", "?", BASE_IMAGE)),
-    "base image": replace(ABLE, engine=Engine("20.10.24", "2", None)),
+    "docker": replace(ABLE, engine=Engine("20.10.24", "?", BASE_IMAGE, ())),
+    "base image": replace(ABLE, engine=Engine("20.10.24", "2", None, ())),
+    "stack images": replace(ABLE, engine=Engine("20.10.24", "2", BASE_IMAGE, ("lab-mscs:1",))),
     "native part": replace(ABLE, native=GONE),
     "memory": replace(ABLE, memory_bytes=MEMORY_BYTES - 1),
     "cores": replace(ABLE, cores=1),
@@ -96,9 +97,9 @@ def test_each_check_can_fail_alone_and_names_its_remedy(name: str):
     assert f"remedy: {check.remedy}" in render([check])
 
 
-def test_without_the_engine_both_it_and_the_image_are_missing():
+def test_without_the_engine_it_and_its_images_are_missing():
     names = [check.name for check in failed(judge(replace(ABLE, engine=GONE)))]
-    assert names == ["docker", "base image"]
+    assert names == ["docker", "base image", "stack images"]
 
 
 @pytest.mark.parametrize("clock", [Clock("jiffies", 4_000_000, 50), Clock("hpet", 1, 3000)])
@@ -130,7 +131,7 @@ def test_many_leftovers_are_counted():
 
 def test_rendering_ends_with_a_verdict():
     assert render(judge(ABLE)).splitlines()[-1] == "this machine can run labs"
-    assert render(judge(CRIPPLED["cores"])).splitlines()[-1] == "1 of 18 checks failed"
+    assert render(judge(CRIPPLED["cores"])).splitlines()[-1] == "1 of 19 checks failed"
 
 
 def test_json_holds_what_a_program_needs():

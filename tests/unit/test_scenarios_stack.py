@@ -164,6 +164,17 @@ def test_nodes_that_start_once_more_start_at_the_beginning_too():
     assert plan.actions[0] == Action(0.0, Fault("restart", (2,)))
 
 
+def test_all_nodes_are_named_by_naming_none_and_an_empty_set_does_nothing():
+    entries = [
+        {"at_s": 1, "fault": "pause"},
+        {"at_s": 2, "fault": "kill", "nodes": "5..-1"},
+        {"at_s": 3, "fault": "cut", "nodes": 1, "peers": "5..-1"},
+        {"at_s": 4, "fault": "cut", "nodes": 1},
+    ]
+    plan = only_case(timeline=entries).plan
+    assert plan.actions == (Action(1.0, Fault("pause")), Action(4.0, Fault("cut", (1,))))
+
+
 def test_the_section_of_an_engine_applies_on_that_engine(load: Load):
     section = "simulation: {seed: 9, sweeps: [{nodes: [3]}]}\nclaims: []"
     assert load("claims: []", section).seed == 1

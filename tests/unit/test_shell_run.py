@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from lab.shell.client import set_faults
@@ -28,7 +29,7 @@ from lab.stacks.core import (
 )
 from lab.stacks.events import SHELL
 
-from shell_nodes import Nodes, eventually  # isort: skip
+from shell_nodes import FIRST_PORT, PREFIX, Nodes, eventually  # isort: skip
 from shell_puppet import STACK  # isort: skip
 
 
@@ -36,7 +37,7 @@ from shell_puppet import STACK  # isort: skip
 def nodes() -> Iterator[Nodes]:
     """Three nodes that no test ends."""
     with tempfile.TemporaryDirectory(prefix="sh") as directory:
-        started = Nodes(Path(directory), 7300)
+        started = Nodes(Path(directory))
         for node in (1, 2, 3):
             started.start(node)
         for node in (1, 2, 3):
@@ -49,7 +50,7 @@ def nodes() -> Iterator[Nodes]:
 def lone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
     """Two nodes, not started, with journals, that a test may end."""
     with tempfile.TemporaryDirectory(prefix="sh") as directory:
-        made = Nodes(Path(directory), 7310, nodes=2, journal=True, reservation_s=1000.0)
+        made = Nodes(Path(directory), first_port=FIRST_PORT + 2, nodes=2, journal=True)
         yield made
         made.close()
 
@@ -76,7 +77,7 @@ def test_multicast_reaches_all_others(nodes: Nodes) -> None:
 def test_forged_and_broken_datagrams_are_refused(nodes: Nodes) -> None:
     known = len(nodes.events(1, "receive"))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
-        stranger.bind(("127.77.1.9", 0))
+        stranger.bind((f"{PREFIX}.1.9", 0))
         to = (nodes.plan.address(1, 0), nodes.plan.ports(["low", "high"])["low"])
         stranger.sendto(b"x", to)
         stranger.sendto(b"lb\0\0\2" + bytes(11) + b"\1data", to)  # from node 2's name, not address
@@ -116,6 +117,14 @@ def test_disk_keeps_data(nodes: Nodes) -> None:
     assert not nodes.got(2, "DiskDone", token=3)["ok"]
 
 
+def test_slow_disk_is_slow_for_as_long_as_it_is_told(nodes: Nodes) -> None:
+    set_faults(nodes.directory(2), NodeFaults(disk_delay_s=0.3))
+    asked_s = nodes.ask(2, "now")
+    nodes.put_out(2, DiskCall(4, "own", "list"))
+    assert nodes.got(2, "DiskDone", token=4)["now_s"] >= asked_s + 0.3
+    set_faults(nodes.directory(2), NodeFaults())
+
+
 def test_quorum_volume_has_one_holder(nodes: Nodes) -> None:
     nodes.put_out(1, DiskCall(10, "quorum", "reserve"))
     assert nodes.got(1, "DiskDone", token=10)["ok"]
@@ -142,13 +151,15 @@ def test_address_moves_with_what_is_sent_to_it(nodes: Nodes) -> None:
 
 
 def test_program_serves_until_it_is_stopped(nodes: Nodes) -> None:
-    options = {"address": "127.77.1.201", "port": 7399}
+    options = {"address": f"{PREFIX}.1.201", "port": FIRST_PORT + 4}
     start = {"name": "web", "program": "http", "options": options}
     nodes.put_out(3, Effect(60, "program-start", start))
 
+    page_url = f"http://{PREFIX}.1.201:{FIRST_PORT + 4}/"
+
     def served() -> bytes | None:
         try:
-            with urllib.request.urlopen("http://127.77.1.201:7399/", timeout=5) as page:
+            with urllib.request.urlopen(page_url, timeout=5) as page:
                 body: bytes = page.read()
                 return body
         except OSError:
@@ -161,6 +172,28 @@ def test_program_serves_until_it_is_stopped(nodes: Nodes) -> None:
     assert nodes.got(3, "EffectDone", token=62)["ok"]
     assert served() is None
     assert not [e for e in nodes.events(3, "got", "EffectDone") if e.fields["token"] == 60]
+
+
+def test_core_is_told_of_a_program_that_ends_by_itself(nodes: Nodes) -> None:
+    options = {"address": f"{PREFIX}.1.202", "port": FIRST_PORT + 4}
+    start = {"name": "shop", "program": "http", "options": options}
+    nodes.put_out(2, Effect(70, "program-start", start))
+    shell = psutil.Process(nodes.running[2].pid)
+    program = eventually(shell.children)[0]
+    program.kill()
+    done = nodes.got(2, "EffectDone", token=70)
+    assert not done["ok"]
+    assert done["detail"].startswith("shop")
+
+
+def test_effects_that_make_no_sense_are_refused(nodes: Nodes) -> None:
+    for token, name, arguments in (
+        (80, "fly", {}),
+        (81, "address-up", {"name": "10.9.9.9"}),
+        (82, "program-start", {"name": "x", "program": "rm"}),
+    ):
+        nodes.put_out(1, Effect(token, name, arguments))
+        assert not nodes.got(1, "EffectDone", token=token)["ok"]
 
 
 def test_what_is_no_question_is_answered_so(nodes: Nodes) -> None:
@@ -184,7 +217,11 @@ def test_life_after_life(lone: Nodes) -> None:
     lone.start(1)
     lone.put_out(1, DiskCall(1, "own", "write", "kept", b"1"))
     lone.got(1, "DiskDone", token=1)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+        stranger.sendto(b"x", (lone.plan.address(1, 0), lone.plan.first_port))
+    lone.put_out(1)
     assert lone.end(1) == EXIT_STOPPED
+    assert lone.events(1)[-1].fields["refused"] == 1
     assert lone.events(1)[-1].kind == SHELL
     assert lone.events(1)[-1].phase == "end"
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 from random import Random
-from typing import Any
+from typing import Any, get_args
 
 from lab.errors import LabError
 from lab.stacks import core
 from lab.stacks.checking import Running
 from lab.stacks.events import Event
 from lab.stacks.exercise import Exercise
-from lab.stacks.plan import Ask, CasePlan
+from lab.stacks.plan import Ask, CasePlan, FaultKind
 from lab.world.chance import chance
 
 BEAT_S, TELL_S = 1.0, 2.0
@@ -169,6 +169,10 @@ class KnowsAll:
         return None
 
 
+NEVER = ("wipe", "restart", "resume", "heal")
+"""The first makes the toy forget what it acknowledged, the others end faults."""
+
+
 def toy_exercise(bug: str | None = None) -> Exercise:
     def options(random: Random, nodes: int) -> dict[str, Any]:
         drawn = {"nodes": nodes, "multicast": random.random() < 0.5}
@@ -180,7 +184,7 @@ def toy_exercise(bug: str | None = None) -> Exercise:
 
     return Exercise(
         nodes=(2, 5),
-        faults=("kill", "pause", "cut", "one-way-cut", "loss", "duplicate", "clog", "jitter"),
+        faults=tuple(kind for kind in get_args(FaultKind) if kind not in NEVER),
         options=options,
         request=request,
         checkers=(LearnsOnce,),

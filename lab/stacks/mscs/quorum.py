@@ -19,7 +19,7 @@ volume notice and halt. That is why two clusters never form.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from lab.stacks.core import DiskDone, DiskOperation
 from lab.stacks.mscs.config import Config
@@ -49,7 +49,8 @@ class Quorum:
         """Who waits out the grace period."""
         self._calling = False
         """A call that decides about the reservation is under way; there is one at a time."""
-        self._releases = 0
+        self._epoch = 0
+        """Grows when ownership ends; what was asked for before no longer counts."""
 
     def owned(self, now_s: float) -> bool:
         """Tell whether this node certainly owns the resource at this moment."""
@@ -90,7 +91,7 @@ class Quorum:
 
     def release(self, now_s: float) -> None:
         """Give the resource up, or stop trying to own it; whoever waits is told that it is not."""
-        self._releases += 1
+        self._epoch += 1
         self._ctx.cancel_timer(_ASK)
         self._ctx.cancel_timer(_LAPSE)
         if self._owned_until_s is not None:
@@ -100,6 +101,16 @@ class Quorum:
         self._end_grace(now_s)
         self._end_arbitration(now_s, owns=False)
 
+    def state(self) -> dict[str, Any]:
+        """Return the state as plain data."""
+        return {
+            "owned_until_s": self._owned_until_s,
+            "arbitrating": len(self._arbitrating),
+            "forming": len(self._forming),
+            "calling": self._calling,
+            "epoch": self._epoch,
+        }
+
     # --- challenge and defence -------------------------------------------------------------
 
     def _ask(self, now_s: float) -> None:
@@ -107,12 +118,12 @@ class Quorum:
         if self._calling:
             return
         self._calling = True
-        releases = self._releases
+        epoch = self._epoch
 
         def answered(at_s: float, answer: DiskDone) -> None:
             self._calling = False
             until_s = now_s + self._config.quorum_reservation_s
-            if answer.ok and at_s < until_s and releases == self._releases:
+            if answer.ok and at_s < until_s and epoch == self._epoch:
                 self._granted(at_s, now_s, until_s)
             elif self._arbitrating or self.owned(at_s):
                 again_s = at_s + self._config.quorum_retry_s
@@ -131,6 +142,7 @@ class Quorum:
 
     def _lapse(self, now_s: float) -> None:
         """The reservation was not renewed in time: from now on another node may have it."""
+        self._epoch += 1
         self._owned_until_s = None
         self._ctx.emit("quorum", phase="lost")
         self._end_grace(now_s)

@@ -1,0 +1,1 @@
+"""The parts of the report that are about runs of protocol stacks."""

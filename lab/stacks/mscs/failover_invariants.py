@@ -1,0 +1,128 @@
+"""Invariants of the managers, over the events of a case (thesis part II, 6.7.4)."""
+
+from __future__ import annotations
+
+from lab.stacks.checking import Running
+from lab.stacks.core import NodeId
+from lab.stacks.events import FAULT, STARTED, Event
+
+_AT_REST = ("offline", "failed")
+
+
+class OneNodeAtATime:
+    """A resource is online, or on its way there or back, on one running node at a time.
+
+    A node that stands still does nothing with its resources, and cannot know that others took them
+    over. It is given ``NOTICE_S`` after it goes on to see that and to let go.
+    """
+
+    NOTICE_S = 1.0
+    name = "a resource is on one node at a time"
+    kinds = frozenset({"resource"}) | Running.KINDS
+
+    def __init__(self) -> None:
+        self._running = Running()
+        self._holders: dict[str, set[NodeId]] = {}
+        self._excused_until_s: dict[NodeId, float] = {}
+
+    def feed(self, event: Event) -> str | None:
+        """Take the next event."""
+        if event.kind == "resource":
+            holders = self._holders.setdefault(event.fields["resource"], set())
+            if event.phase in _AT_REST:
+                holders.discard(event.node)
+            else:
+                holders.add(event.node)
+        else:
+            self._running.feed(event)
+            if event.kind == FAULT:
+                self._excuse(event)
+            fresh = {event.node} if event.kind == STARTED else set()
+            for others in self._holders.values():
+                others.intersection_update(self._running.nodes - fresh)
+        return self._judge(event.t_s)
+
+    def finish(self, now_s: float) -> str | None:
+        """The case is over."""
+        return self._judge(now_s)
+
+    def _excuse(self, event: Event) -> None:
+        nodes = set(event.fields["nodes"]) or set(self._running.nodes)
+        if event.phase == "pause":
+            self._excused_until_s.update(dict.fromkeys(nodes, float("inf")))
+        elif event.phase in ("resume", "heal"):
+            for node in nodes & self._excused_until_s.keys():
+                if self._excused_until_s[node] == float("inf"):
+                    self._excused_until_s[node] = event.t_s + self.NOTICE_S
+
+    def _judge(self, now_s: float) -> str | None:
+        for resource, holders in self._holders.items():
+            if len(holders) < 2:
+                continue
+            counted = [n for n in sorted(holders) if now_s >= self._excused_until_s.get(n, now_s)]
+            if len(counted) > 1:
+                return f"{resource} is on nodes {' and '.join(map(str, counted))}"
+        return None
+
+
+class ReplicasAgree:
+    """Replicas of the database with the same version are equal, on all nodes that survive.
+
+    What a node that dies had applied alone has never happened, so it is judged at the end.
+    """
+
+    name = "replicas of the database agree"
+    kinds = frozenset({"database"}) | Running.KINDS
+
+    def __init__(self) -> None:
+        self._running = Running()
+        self._digests: dict[NodeId, dict[tuple[str, int], str]] = {}
+
+    def feed(self, event: Event) -> str | None:
+        """Take the next event."""
+        if event.kind != "database":
+            self._running.feed(event)
+            if event.kind == STARTED:
+                self._digests.pop(event.node, None)
+        elif event.phase == "restored":
+            self._digests.pop(event.node, None)
+        elif event.phase in ("applied", "outdated"):
+            version = (event.fields["cluster"], event.fields["version"])
+            self._digests.setdefault(event.node, {})[version] = event.fields["digest"]
+        return None
+
+    def finish(self, now_s: float) -> str | None:
+        """The case is over."""
+        seen: dict[tuple[str, int], tuple[NodeId, str]] = {}
+        for node in sorted(self._digests.keys() & self._running.nodes):
+            for version, digest in self._digests[node].items():
+                other, its = seen.setdefault(version, (node, digest))
+                if its != digest:
+                    return f"nodes {other} and {node} differ in version {version[1]}"
+        return None
+
+
+class DurableIsRecovered:
+    """A cluster that forms anew finds everything that was told to be durable (thesis 6.7.4)."""
+
+    name = "what is durable is recovered"
+    kinds = frozenset({"database"})
+
+    def __init__(self) -> None:
+        self._durable = 0
+
+    def feed(self, event: Event) -> str | None:
+        """Take the next event."""
+        if event.phase == "durable":
+            self._durable = max(self._durable, event.fields["version"])
+        elif event.phase == "recovered" and event.fields["version"] < self._durable:
+            found = event.fields["version"]
+            return f"node {event.node} found version {found}, {self._durable} was durable"
+        return None
+
+    def finish(self, now_s: float) -> str | None:
+        """Nothing is missing at the end of a case."""
+        return None
+
+
+CHECKERS = (OneNodeAtATime, ReplicasAgree, DurableIsRecovered)
