@@ -4,7 +4,8 @@
 ``results/scorecard.md`` hold one row per claim of the registry. A claim may be tested by several
 scenarios, each on two engines: of each scenario and engine the newest run counts, of the scenarios
 the worst verdict, and the row as a whole has the verdict of the emulation where there is one, else
-that of the simulation; or it is ``not tested``.
+that of the simulation; or it is ``not tested``. The scorecard is published without its runs: what
+it says of a scenario and an engine stays until there is a run of them here.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ NOT_TESTED = "not tested"
 VERDICTS = ("reproduced", "deviates", "unknown", "reported", "input", NOT_TESTED)
 ENGINES: tuple[str, ...] = get_args(Engine)
 # The first of these that any scenario has is what an engine has to say.
+_OF_CLAIM = ("claim", "source", "kind", "role", "expected", "unit", "tolerance")
+_OF_RUN = ("scenario", "run", "verdict", "measured", "baseline", "why")
 _WORST_FIRST = ("deviates", "unknown", "reproduced", "reported", "input")
 
 Row = dict[str, Any]
@@ -51,21 +54,38 @@ def update_scorecard(*, root: Path = RESULTS) -> list[Row]:
 
     A run without a readable manifest or scorecard (one under way, or broken off) is left out.
     """
-    newest: dict[str, dict[tuple[str, str], Row]] = {}
+    newest: dict[tuple[str, str], list[Row]] = _published(root / SCORECARD)
     for engine, run_dir in _by_start(root):
         try:
             rows = read_scorecard(run_dir)
         except LabError:
             continue
         scenario = run_dir.parent.name
-        for row in rows:
-            found = {**row, "scenario": scenario, "run": f"{scenario}/{run_dir.name}"}
-            newest.setdefault(str(row["claim"]), {})[engine, scenario] = found
-    rows = [_row(claim, newest.get(claim.id, {})) for claim in load_registry()]
+        where = {"scenario": scenario, "run": f"{scenario}/{run_dir.name}"}
+        newest[engine, scenario] = [{**row, **where} for row in rows]
+    tested: dict[str, dict[tuple[str, str], Row]] = {}
+    for pair in sorted(newest):
+        for row in newest[pair]:
+            tested.setdefault(str(row["claim"]), {})[pair] = row
+    rows = [_row(claim, tested.get(claim.id, {})) for claim in load_registry()]
     root.mkdir(parents=True, exist_ok=True)
     write_json(root / SCORECARD, {"summary": count(rows), "claims": rows})
     write_text(root / "scorecard.md", markdown(rows))
     return rows
+
+
+def _published(path: Path) -> dict[tuple[str, str], list[Row]]:
+    """What a scorecard says of each engine and scenario; nothing when there is none."""
+    found: dict[tuple[str, str], list[Row]] = {}
+    if not path.is_file():
+        return found
+    saved = cast(dict[str, Any], read_json(path))
+    for row in saved["claims"]:
+        common = {key: row[key] for key in _OF_CLAIM}
+        for engine, told in row["engines"].items():
+            for one in told["scenarios"]:
+                found.setdefault((engine, one["scenario"]), []).append({**common, **one})
+    return found
 
 
 def _by_start(root: Path) -> list[tuple[str, Path]]:
@@ -111,8 +131,7 @@ def _row(claim: Claim, tested: Mapping[tuple[str, str], Row]) -> Row:
 def _worst(rows: Sequence[Row]) -> Row:
     """The row of the scenario that did worst, with the verdicts of all."""
     worst = min(rows, key=lambda row: _WORST_FIRST.index(str(row["verdict"])))
-    keys = ("scenario", "run", "verdict", "measured")
-    return {**worst, "scenarios": [{key: row[key] for key in keys} for row in rows]}
+    return {**worst, "scenarios": [{key: row[key] for key in _OF_RUN} for row in rows]}
 
 
 def count(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, int]]:

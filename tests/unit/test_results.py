@@ -1,8 +1,10 @@
 """Run directories, tables, collection of raw files, scorecards."""
 
 import json
+import shutil
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -335,6 +337,21 @@ def test_both_engines_and_all_scenarios_count(tmp_path: Path, run: Synthetic):
     assert "| reproduced: 1 | deviates: 2 |" in page
 
 
+def test_published_verdicts_stay_until_there_is_a_run_here(tmp_path: Path):
+    _judged(tmp_path, "emulation", "one", "reproduced", 1.0)
+    _judged(tmp_path, "emulation", "two", "deviates", 2.0)
+    before = _row_of(tmp_path, "fabric-fair")
+    for name in ("one", "two"):
+        shutil.rmtree(tmp_path / name)
+    assert _row_of(tmp_path, "fabric-fair") == before
+    _judged(tmp_path, "emulation", "two", "reproduced", 3.0)
+    row = _row_of(tmp_path, "fabric-fair")
+    assert row["verdict"] == "reproduced"
+    assert [one["measured"] for one in row["engines"]["emulation"]["scenarios"]] == [1.0, 3.0]
+    _judged(tmp_path, "emulation", "one", "deviates", 4.0)
+    assert _row_of(tmp_path, "fabric-fair")["measured"] == 4.0
+
+
 def test_the_simulation_speaks_where_nothing_was_emulated(tmp_path: Path):
     _judged(tmp_path, "simulation", "one", "reproduced", 2.0)
     row = _row_of(tmp_path, "fabric-fair")
@@ -342,7 +359,7 @@ def test_the_simulation_speaks_where_nothing_was_emulated(tmp_path: Path):
     assert set(row["engines"]) == {"simulation"}
 
 
-def _row_of(root: Path, claim: str) -> dict[str, object]:
+def _row_of(root: Path, claim: str) -> dict[str, Any]:
     return next(row for row in update_scorecard(root=root) if row["claim"] == claim)
 
 
