@@ -29,8 +29,8 @@ def events(
     run: Annotated[
         str,
         typer.Argument(
-            help="live: the run under way. Else a run that is over: its directory, SCENARIO/RUN, "
-            "or SCENARIO for its latest run."
+            help="live: the run under way, or the nodes of a standing lab. Else a run that is "
+            "over: its directory, SCENARIO/RUN, or SCENARIO for its latest run."
         ),
     ] = LIVE,
     case: Annotated[
@@ -55,8 +55,8 @@ def events(
 ) -> None:
     """Show what nodes and runtime logged, in the order of time.
 
-    `lab events` follows the run under way until it ends; Ctrl-C ends it earlier. Times are virtual
-    seconds since the case began.
+    `lab events` follows what is under way until it ends; Ctrl-C ends it earlier. Times are virtual
+    seconds since the case began. Of a simulated case all is told when it has ended.
 
     Example:
 
@@ -94,12 +94,12 @@ def _tell(run: str, wanted: "Wanted", only: str | None, *, json_output: bool) ->
 
 
 def _follow(wanted: "Wanted", only: str | None, *, json_output: bool) -> None:
-    """Events of the run under way as they are written, case after case."""
-    from lab.engine.live_events import LiveCases, run_under_way
+    """Events as they are written, case after case."""
+    from lab.engine.live_events import find_source
 
-    live = LiveCases(run_under_way())
+    live = find_source()
     if not json_output:
-        note(f"following {live.run.scenario.name}, run {live.run.dir.name}; Ctrl-C ends it")
+        note(f"following {live.name}; Ctrl-C ends it")
     more = True
     while more:
         more = live.under_way()

@@ -12,7 +12,7 @@ import msgspec
 import pyarrow.parquet as pq
 
 from lab.results.cases import FROM_LOGS
-from lab.results.logs import LOG_SUFFIX, case_logs, message_name
+from lab.results.logs import case_logs, message_name
 from lab.results.tables import table_path
 from lab.stacks.events import RECEIVE, SEND, Event, read_events
 
@@ -107,19 +107,13 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
 
 @dataclass
 class Follower:
-    """Reads what was added to logs since the last look; half-written lines wait.
-
-    The logs are found anew at each look, so that nodes may be started in the meantime.
-    """
+    """Reads what was added to logs since the last look; half-written lines wait."""
 
     offsets: dict[Path, int] = field(default_factory=dict)
 
-    def look(self, directories: Iterable[Path], wanted: Wanted) -> list[Event]:
-        """The new events of all logs in some directories, in the order of time."""
-        found: list[Event] = []
-        for directory in directories:
-            for path in directory.rglob(f"*{LOG_SUFFIX}"):
-                found += (event for event in self._added(path) if wanted.takes(event))
+    def look(self, logs: Iterable[Path], wanted: Wanted) -> list[Event]:
+        """The new events of some logs, in the order of time; a log need not be there yet."""
+        found = [event for path in logs for event in self._added(path) if wanted.takes(event)]
         return sorted(found, key=lambda event: event.t_s)
 
     def _added(self, path: Path) -> Sequence[Event]:

@@ -8,8 +8,8 @@ import pytest
 
 from lab.stacks.checking import check
 from lab.stacks.events import HALTED, REPLY, Event
+from lab.stacks.mscs.failover import FailoverManager
 from lab.stacks.mscs.failover_invariants import CHECKERS
-from lab.stacks.mscs.isolation import Isolation
 from lab.stacks.plan import Action, Ask, CasePlan, Fault
 from lab.world import run_case
 
@@ -101,7 +101,7 @@ def test_a_node_that_is_cut_off_lets_go_before_others_take_over_and_halts(node: 
 
 
 def test_without_that_a_group_would_be_on_two_nodes(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(Isolation, "look", lambda self, now_s: None)
+    monkeypatch.setattr(FailoverManager, "set_quiet", lambda self, now_s, quiet: None)
     events = run_unchecked(3, 40.0, fault(10.0, "cut", 2))
     assert [v.checker for v in check(CHECKERS, events)] == ["a resource is on one node at a time"]
 

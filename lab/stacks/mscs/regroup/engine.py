@@ -16,7 +16,7 @@ State is sent every ``regroup_period_s``; a change of phase brings the next broa
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
 import msgspec
@@ -76,6 +76,8 @@ class Regroup:
         self.joining: dict[NodeId, int] = {}
         """Nodes that are about to be added to it."""
         self.run: Run | None = None
+        self.on_begun: list[Callable[[float], None]] = []
+        """Called when this node begins a run."""
         self._ctx = ctx
         self._config = config
         self._network = network
@@ -130,6 +132,8 @@ class Regroup:
         )
         self._emit(Phase.ACTIVATE.label, cause=cause, cautious=cautious, members=origin.nodes)
         self._set_tick(now_s + self._config.regroup_period_s)
+        for begun in self.on_begun:
+            begun(now_s)
 
     def _known_origin(self) -> View:
         assert self.origin is not None  # noqa: S101 - without one, no run begins
