@@ -74,10 +74,7 @@ def building() -> Figures:
     """The 64-node tree built and removed."""
     began_s = time.monotonic()
     net.up(
-        load_topology(TREE),
-        (),
-        100.0,
-        1,
+        net.Site(load_topology(TREE)),
         fabric=FabricParams().model_dump(),
         on_progress=lambda _message, _fraction: None,
     )
