@@ -74,7 +74,10 @@ def building() -> Figures:
     """The 64-node tree built and removed."""
     began_s = time.monotonic()
     net.up(
-        net.Site(load_topology(TREE)),
+        load_topology(TREE),
+        (),
+        100.0,
+        1,
         fabric=FabricParams().model_dump(),
         on_progress=lambda _message, _fraction: None,
     )
