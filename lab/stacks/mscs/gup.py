@@ -74,6 +74,8 @@ class Gup:
     def __init__(self, ctx: Context, config: Config, rpc: Rpc, procedures: Procedures) -> None:
         self.member = Member(ctx, rpc, concurrent=config.gup_concurrent)
         self.member.on_applied.append(self._applied)
+        self.on_applied = self.member.on_applied
+        """Called with the time, every update that this node has applied, and what came of it."""
         self.locker = Locker(self.member, rpc, procedures)
         self._ctx = ctx
         self._procedures = procedures
@@ -95,6 +97,11 @@ class Gup:
     def circle(self) -> Circle:
         """The nodes that take part."""
         return self.member.circle
+
+    @property
+    def is_locker(self) -> bool:
+        """Whether this node is the locker node."""
+        return self.member.is_locker
 
     def register(self, kind: str, apply: Apply) -> None:
         """Say what updates of a kind do."""

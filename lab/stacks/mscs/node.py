@@ -31,6 +31,7 @@ from lab.stacks.mscs.config import Config
 from lab.stacks.mscs.context import Context
 from lab.stacks.mscs.gup import Gup
 from lab.stacks.mscs.isolation import Isolation
+from lab.stacks.mscs.joining import Joining
 from lab.stacks.mscs.managers import Managers
 from lab.stacks.mscs.membership import Membership, ViewChange
 from lab.stacks.mscs.procedure import Procedures
@@ -89,6 +90,17 @@ class Node:
             membership=self.membership,
         )
         self.port.on_suspected.append(lambda now_s, node: self.isolation.look(now_s))
+        self.joining = Joining(
+            self.ctx,
+            config,
+            rpc=self.rpc,
+            procedures=self.procedures,
+            gup=self.gup,
+            membership=self.membership,
+            port=self.port,
+            quorum=self.quorum,
+            managers=self.managers,
+        )
         self.membership.on_clean_up_1.append(self._clean_up_1)
         self.membership.on_clean_up_2.append(self._clean_up_2)
         self.quorum.on_lost.append(self.membership.quorum_lost)
@@ -143,6 +155,7 @@ class Node:
             "rpc": self.rpc.state(),
             "membership": self.membership.state(),
             "gup": self.gup.state(),
+            "joining": self.joining.state(),
             "quorum": self.quorum.state(),
             "managers": self.managers.state(),
         }
@@ -156,6 +169,8 @@ class Node:
         self.isolation.start(now_s)
         if self.ctx.node in self.config.members and item.incarnation == 1:
             self._be_preset(now_s)
+        else:
+            self.joining.start(now_s)
 
     def _be_preset(self, now_s: float) -> None:
         """Be a member of the cluster that the options tell."""
@@ -172,6 +187,7 @@ class Node:
     def _clean_up_2(self, now_s: float, change: ViewChange) -> None:
         if change.cause == "regroup":
             self.gup.settle(now_s)
+            self.joining.settled(now_s)
             self.isolation.confirmed(now_s)
             self.managers.members_changed(now_s, left=change.left)
 
