@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lab.cli.output import note
+from lab.stacks.words import listed
 
 if TYPE_CHECKING:
     from lab.results.event_logs import Wanted
@@ -139,5 +140,7 @@ def _print_line(case: str, event: "Event") -> None:
 
 
 def _short(value: object) -> str:
+    if isinstance(value, list) and value and all(type(item) is int for item in value):
+        return listed(value)
     text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
     return text if len(text) <= _MOST_CHARACTERS else f"{text[: _MOST_CHARACTERS - 3]}..."

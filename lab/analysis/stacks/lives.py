@@ -9,6 +9,7 @@ import pandas as pd
 
 from lab.analysis.stacks.observations import StackObservations
 from lab.stacks.events import FAULT, HALTED, STARTED
+from lab.stacks.words import listed
 
 VIEW = "view"
 LAST_PHASES = ("done", "aborted")
@@ -108,14 +109,3 @@ def _of_kinds(events: pd.DataFrame, *kinds: str) -> list[_Event]:
     columns = ("t_s", "node", "kind", "phase", "fields")
     rows = zip(*(chosen[column] for column in columns), strict=True)
     return [_Event(float(t), int(n), str(k), str(p), str(f)) for t, n, k, p, f in rows]
-
-
-def listed(nodes: list[int]) -> str:
-    """Nodes in words: ``[1, 2, 3, 5]`` -> ``1-3, 5``."""
-    parts: list[list[int]] = []
-    for node in sorted(nodes):
-        if parts and node == parts[-1][-1] + 1:
-            parts[-1].append(node)
-        else:
-            parts.append([node])
-    return ", ".join(str(part[0]) if len(part) == 1 else f"{part[0]}-{part[-1]}" for part in parts)

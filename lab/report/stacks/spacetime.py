@@ -7,13 +7,14 @@ import math
 
 import pandas as pd
 
-from lab.analysis.stacks.lives import Span, listed, phases, running, views
+from lab.analysis.stacks.lives import Span, phases, running, views
 from lab.analysis.stacks.observations import StackObservations
 from lab.report.figures.base import Figure, plain_figure, see_through, trace
 from lab.report.palette import AMBER, BLUE, GREEN, INK, MUTED, PINK, SKY, VERMILION
 from lab.report.stacks.arrows import Arrows, group_of
 from lab.report.stacks.moments import Window, told_events
 from lab.stacks.events import FAULT, HALTED, STARTED
+from lab.stacks.words import listed
 
 _ARROW_COLOURS = (BLUE, GREEN, AMBER, PINK, SKY)
 """Vermilion is for what goes wrong."""

@@ -7,9 +7,9 @@ import json
 import pandas as pd
 
 from lab.analysis.stacks.counting import sent_by_label
-from lab.analysis.stacks.lives import listed
 from lab.analysis.stacks.observations import StackObservations
 from lab.report.html import Cell, figure_of, table
+from lab.stacks.words import listed
 
 MOST_ROWS = 400
 
