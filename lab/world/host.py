@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import traceback
 from collections import deque
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 from lab.stacks.core import (
     Core,
@@ -32,8 +33,9 @@ _MOST_WAKINGS = 1000
 class Outside(Protocol):
     """What a node puts its outputs into."""
 
-    def carry_out(self, host: Host, level: Level, output: Output) -> None:
-        """Do what a core put out."""
+    @property
+    def ways(self) -> Mapping[type, Callable[[Host, Level, Any], None]]:
+        """By type of output, what does what a core put out."""
 
     def failed(self, host: Host, what: str, why: str) -> None:
         """A core broke its contract; ``what`` is the same for failures of one kind."""
@@ -209,7 +211,7 @@ class Host:
         for output in outputs:
             if level == "service":
                 self._charge(output)
-            self._outside.carry_out(self, level, output)
+            self._outside.ways[type(output)](self, level, output)
             if not self.runs:
                 return
         while self._posts:

@@ -15,7 +15,6 @@ from lab.stacks.core import (
     Level,
     Multicast,
     NodeId,
-    Output,
     Post,
     Received,
     Reply,
@@ -67,7 +66,7 @@ class Outlet:
         self._halt = halt
         self._fail = fail
         self._others: dict[int, tuple[int, ...]] = {}
-        self._ways: dict[type, Callable[[Host, Level, Any], None]] = {
+        self.ways: dict[type, Callable[[Host, Level, Any], None]] = {
             Send: self._send,
             Multicast: self._multicast,
             Post: lambda host, level, post: host.post(post.level, post.data),
@@ -90,10 +89,6 @@ class Outlet:
         """A node's program has ended, and the addresses that it had taken over are gone."""
         for name in [name for name, holder in self.addresses.items() if holder == node]:
             del self.addresses[name]
-
-    def carry_out(self, host: Host, level: Level, output: Output) -> None:
-        """Do what a core put out."""
-        self._ways[type(output)](host, level, output)
 
     def failed(self, host: Host, what: str, why: str) -> None:
         """A core broke its contract."""

@@ -42,8 +42,6 @@ class Record:
     def listen(self, kind: str, listener: OnEvent) -> None:
         """Have a function called with every event of a kind, or of every kind that is kept."""
         self._listeners[kind].append(listener)
-        if kind in (SEND, RECEIVE):
-            self.traffic = True
 
     def event(  # noqa: PLR0917 - the fields of an event, in its order
         self,

@@ -75,9 +75,7 @@ class Schedule:
 class _Watch:
     """Waits for an event, once."""
 
-    def __init__(
-        self, seen: Seen, agenda: Agenda, log: Log, then: Callable[[], None]
-    ) -> None:
+    def __init__(self, seen: Seen, agenda: Agenda, log: Log, then: Callable[[], None]) -> None:
         self._seen = seen
         self._missing = set(seen.nodes)
         self._then = then

@@ -11,7 +11,7 @@ from typing import Any
 from lab.errors import LabError
 from lab.stacks.checking import CheckerMaker, Checking, Violation
 from lab.stacks.core import Input, Level, Request, Stack
-from lab.stacks.events import FAULT, HALTED, REQUEST, STARTED, Event
+from lab.stacks.events import FAULT, HALTED, RECEIVE, REQUEST, SEND, STARTED, Event
 from lab.stacks.plan import Action, Ask, CasePlan, Fault
 from lab.stacks.registry import find_stack
 from lab.world.agenda import NS, Agenda, to_ns
@@ -61,7 +61,7 @@ class World:
     Args:
         plan: what to do.
         stack: the stack; the one that the plan names if None.
-        checkers: make the checkers to feed.
+        checkers: make the checkers to feed, with the events that are kept.
         traffic: keep an event for every datagram, not only what the nodes tell.
         machine: what the nodes' machines cost.
 
@@ -85,7 +85,9 @@ class World:
         self._machine = machine or Machine()
         self._seeds = chance(plan.seed)
         self._agenda = Agenda(self._seed())
-        self.record = Record(self._agenda, traffic=traffic)
+        awaited = {action.after.kind for action in plan.actions if action.after is not None}
+        keeps_traffic = traffic or not awaited.isdisjoint((SEND, RECEIVE))
+        self.record = Record(self._agenda, traffic=keeps_traffic)
         self._broken: list[Violation] = []
         self._requests = 0
         self._stop_at_violation = False
