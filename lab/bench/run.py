@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from lab.bench import chain, kernel, switches
+from lab.bench import chain, kernel, switches, world
 from lab.emulation import net
 from lab.errors import LabError
 from lab.paths import PLAYBOOKS, PROJECT, RESULTS
@@ -70,14 +70,21 @@ def _against_real_time(speed: kernel.KernelSpeed) -> Figure:
     return Figure(passed, "virtual s/s", "real time", passed)
 
 
+def stacks() -> Figures:
+    """The simulated world with 32 MSCS nodes that exchange heartbeats, one core."""
+    speed = world.heartbeat_speed()
+    passed = speed.virtual_s / speed.seconds
+    return {
+        "world_speed": Figure(passed, "virtual s/s", "real time", passed),
+        "world_datagrams": Figure(speed.datagrams / speed.seconds, "datagrams/s"),
+    }
+
+
 def building() -> Figures:
     """The 64-node tree built and removed."""
     began_s = time.monotonic()
     net.up(
-        load_topology(TREE),
-        (),
-        100.0,
-        1,
+        net.Site(load_topology(TREE), dilation=100.0),
         fabric=FabricParams().model_dump(),
         on_progress=lambda _message, _fraction: None,
     )
@@ -122,6 +129,7 @@ def reporting() -> Figures:
 
 PARTS: dict[str, Callable[[], Figures]] = {
     "simulation": simulation,
+    "world": stacks,
     "forwarding": forwarding,
     "building": building,
     "setup": setting_up,

@@ -18,7 +18,7 @@ def bench(
         list[str] | None,
         typer.Argument(
             metavar="[PART]...",
-            help="simulation, forwarding, building, setup, report; all if none.",
+            help="simulation, world, forwarding, building, setup, report; all if none.",
         ),
     ] = None,
     json_output: Json = False,
