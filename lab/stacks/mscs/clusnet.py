@@ -5,7 +5,8 @@ datagrams, n(n-1)/1.2 a second in the cluster. As the thesis counts one datagram
 heartbeat, redundant networks are used in turns: the figure does not depend on how many there are,
 each is tested, and one that fails costs every other heartbeat, never six in a row.
 
-A heartbeat tells its receiver over which networks it was heard lately. Those that it was not heard
+A heartbeat tells its receiver over which networks it was heard lately, and its newest heartbeat, so
+that a node also knows who has last heard it when. Those networks that it was not heard
 over carry nothing but an extra heartbeat, by which their return is noticed: that is fail-over, for
 each pair of nodes and each direction by itself.
 
@@ -40,13 +41,22 @@ LABEL = "heartbeat"
 _HEARTBEAT, _CHECK = "heartbeat", "heartbeat check"
 
 
+class Heard(msgspec.Struct, frozen=True, array_like=True):
+    """What a node says to another of that one's heartbeats."""
+
+    networks: tuple[int, ...]
+    """Over which they come."""
+    sequence: int
+    """Of the newest."""
+
+
 class Heartbeat(msgspec.Struct, frozen=True, array_like=True):
     """What nodes send each other."""
 
     incarnation: int
     sequence: int
-    heard: dict[NodeId, tuple[int, ...]]
-    """The networks over which the sender hears its receivers."""
+    heard: dict[NodeId, Heard]
+    """How the sender hears its receivers."""
 
 
 @dataclass
@@ -60,6 +70,8 @@ class Peer:
     """When a heartbeat came over each network."""
     hears_us: tuple[int, ...]
     """The networks over which it hears this node, as it says."""
+    hears_us_s: float
+    """When this node sent the newest heartbeat that it has heard, or when it was first watched."""
     sequence: int = 0
     """Of its newest heartbeat; 0 before the first."""
     announced: bool = False
@@ -84,6 +96,8 @@ class ClusNet:
         """The newest incarnation of each node that is not let in."""
         self._turns: dict[NodeId | str, int] = {}
         self._sequence = 0
+        self._sent_s: dict[int, float] = {}
+        """When the latest heartbeats were sent, by sequence number."""
 
     def start(self, now_s: float) -> None:
         """Begin to beat and to check, each node at a moment of its own."""
@@ -121,6 +135,10 @@ class ClusNet:
         """Return the watched nodes that have been silent for the detection period."""
         return [node for node, peer in sorted(self.peers.items()) if peer.suspicions]
 
+    def heard_by(self, since_s: float) -> list[NodeId]:
+        """Return the watched nodes that have heard a heartbeat of this node sent since then."""
+        return [node for node, peer in sorted(self.peers.items()) if peer.hears_us_s >= since_s]
+
     def _usable(self, peers: Iterable[Peer]) -> list[int]:
         """Return the networks over which all of these hear this node, or all when none is left."""
         networks = list(self._config.networks)
@@ -149,7 +167,7 @@ class ClusNet:
 
     def _new_peer(self, now_s: float, incarnation: int) -> Peer:
         networks = self._config.networks
-        return Peer(incarnation, now_s, dict.fromkeys(networks, now_s), tuple(networks))
+        return Peer(incarnation, now_s, dict.fromkeys(networks, now_s), tuple(networks), now_s)
 
     # --- heartbeats --------------------------------------------------------------------------
 
@@ -170,10 +188,15 @@ class ClusNet:
             peer.sequence = heartbeat.sequence
             peer.heard_s = now_s
             peer.misses = peer.suspicions = 0
-            peer.hears_us = heartbeat.heard.get(self._ctx.node, ())
+            heard = heartbeat.heard.get(self._ctx.node)
+            peer.hears_us = () if heard is None else heard.networks
+            if heard is not None:
+                peer.hears_us_s = self._sent_s.get(heard.sequence, peer.hears_us_s)
 
     def _beat(self, now_s: float) -> None:
         self._sequence += 1
+        self._sent_s[self._sequence] = now_s
+        self._sent_s.pop(self._sequence - 2 * self._config.heartbeat_misses, None)
         if self._config.heartbeat_multicast:
             self._beat_to_all()
             return
@@ -195,17 +218,19 @@ class ClusNet:
         failed = [network for network in self._config.networks if network not in usable]
         return [usable[self._sequence % len(usable)], *failed]
 
-    def _heartbeat(self, heard: dict[NodeId, tuple[int, ...]]) -> bytes:
+    def _heartbeat(self, heard: dict[NodeId, Heard]) -> bytes:
         return _encoder.encode(Heartbeat(self._ctx.incarnation, self._sequence, heard))
 
-    def _heard(self, peer: Peer) -> tuple[int, ...]:
-        return tuple(network for network in self._config.networks if network not in peer.failed)
+    def _heard(self, peer: Peer) -> Heard:
+        networks = self._config.networks
+        return Heard(tuple(n for n in networks if n not in peer.failed), peer.sequence)
 
     # --- checks ------------------------------------------------------------------------------
 
     def _check(self, now_s: float) -> None:
         for node, peer in list(self.peers.items()):
             peer.heard_s = min(peer.heard_s, now_s)  # the clock may have been set back
+            peer.hears_us_s = min(peer.hears_us_s, now_s)
             if peer.sequence and not peer.announced:
                 peer.announced = True
                 self._tell(Alive(node))
@@ -260,6 +285,7 @@ def _plain(peer: Peer) -> dict[str, Any]:
         "incarnation": peer.incarnation,
         "heard_s": peer.heard_s,
         "hears_us": list(peer.hears_us),
+        "hears_us_s": peer.hears_us_s,
         "sequence": peer.sequence,
         "misses": peer.misses,
         "suspicions": peer.suspicions,

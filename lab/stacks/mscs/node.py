@@ -89,7 +89,6 @@ class Node:
             failover=self.managers.failover,
             membership=self.membership,
         )
-        self.port.on_suspected.append(lambda now_s, node: self.isolation.look(now_s))
         self.joining = Joining(
             self.ctx,
             config,
