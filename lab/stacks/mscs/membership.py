@@ -22,6 +22,7 @@ from lab.stacks.mscs.clusnet import ClusNet
 from lab.stacks.mscs.clusnet_port import ClusNetPort
 from lab.stacks.mscs.config import Config
 from lab.stacks.mscs.context import Context
+from lab.stacks.mscs.last_word import LastWord, Quorum
 from lab.stacks.mscs.regroup.engine import Host, Regroup
 from lab.stacks.mscs.regroup.state import Phase
 from lab.stacks.mscs.regroup.upcalls import Upcalls
@@ -44,13 +45,6 @@ class ViewChange(msgspec.Struct, frozen=True):
 
 ViewNotice: TypeAlias = Callable[[float, ViewChange], None]
 """Told of a view change at a time."""
-
-
-class Quorum(Protocol):
-    """What membership needs of the quorum resource."""
-
-    def arbitrate(self, now_s: float, done: Callable[[float, bool], None]) -> None:
-        """Try to own the resource."""
 
 
 class Calls(Protocol):
@@ -82,7 +76,7 @@ class Membership:
         self._ctx = ctx
         self._port = port
         self._calls = calls
-        self._quorum = quorum
+        self._last_word = LastWord(ctx, quorum)
         self._prepared: dict[NodeId, int] = {}
         self._change: ViewChange | None = None
         """The last change."""
@@ -177,8 +171,14 @@ class Membership:
         self.regroup.cleaned(now_s, phase, view.attempt)
 
     def ask_quorum(self, now_s: float, attempt: int) -> None:
-        """Try to own the quorum resource for regroup."""
-        self._quorum.arbitrate(now_s, lambda at_s, owned: self.regroup.quorum(at_s, attempt, owned))
+        """Try to survive by the quorum resource."""
+        origin = self.regroup.origin
+        if origin is not None:
+
+            def judged(at_s: float, survives: bool) -> None:
+                self.regroup.quorum(at_s, attempt, survives)
+
+            self._last_word.ask(now_s, origin, attempt, judged)
 
     def quorum_lost(self, now_s: float) -> None:
         """The quorum resource, which this node owned, may be another node's by now.
