@@ -75,6 +75,7 @@ class JoinLock:
         if self.holder is not None:
             return False
         self.holder = msgspec.convert(payload, Attempt)
+        self._emit("held", self.holder)
         return True
 
     def _unlock(self, now_s: float, payload: Any, origin: NodeId) -> bool:
@@ -96,10 +97,16 @@ class JoinLock:
 
     def _release(self, now_s: float, attempt: Attempt, *, admitted: bool) -> None:
         self.holder = None
+        self._emit("released", attempt, admitted=admitted)
         if not admitted:
             self._membership.withdraw(attempt.joiner)
         for told in self.on_released:
             told(now_s, attempt, admitted)
+
+    def _emit(self, phase: str, attempt: Attempt, **fields: Any) -> None:
+        self._ctx.emit(
+            "join-lock", phase=phase, attempt=attempt.id, joiner=attempt.joiner, **fields
+        )
 
     def snapshot(self) -> dict[str, Any] | None:
         """Return it as plain data."""
