@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from lab.ethernet.agenda import Agenda, to_ns
+from lab.ethernet.chance import chance
 from lab.stacks.core import DiskCall, DiskDone
-from lab.world.agenda import Agenda, to_ns
-from lab.world.chance import chance
 from lab.world.machine import Machine
 
 OnDone: TypeAlias = Callable[[DiskDone], None]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from lab.ethernet.agenda import to_ns
+from lab.ethernet.networks import Network
+from lab.ethernet.paths import PATH_FAULTS, Path, Paths
 from lab.stacks.plan import Fault
-from lab.world.agenda import to_ns
 from lab.world.disks import QuorumVolume
 from lab.world.host import Host
-from lab.world.networks import Network
-from lab.world.paths import PATH_FAULTS, Path, Paths
 
 
 class Faults:

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from lab.ethernet.agenda import NS, Agenda, to_ns
 from lab.stacks.core import (
     Core,
     Input,
@@ -20,7 +21,6 @@ from lab.stacks.core import (
     Start,
     TimerDue,
 )
-from lab.world.agenda import NS, Agenda, to_ns
 from lab.world.disks import Disk
 from lab.world.machine import Processor
 from lab.world.record import Record

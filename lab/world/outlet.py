@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from lab.ethernet.agenda import Agenda, to_ns
+from lab.ethernet.frames import Frame
+from lab.ethernet.networks import Network
 from lab.stacks.core import (
     DiskCall,
     DiskDone,
@@ -24,12 +27,9 @@ from lab.stacks.core import (
     StreamSend,
 )
 from lab.stacks.events import REPLY
-from lab.world.agenda import Agenda, to_ns
 from lab.world.disks import QuorumVolume
-from lab.world.frames import Frame
 from lab.world.host import Host
 from lab.world.machine import Machine
-from lab.world.networks import Network
 from lab.world.record import Record
 from lab.world.streams import Streams
 

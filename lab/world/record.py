@@ -10,11 +10,11 @@ from typing import Any
 
 import msgspec
 
+from lab.ethernet.agenda import NS, Agenda
+from lab.ethernet.frames import Frame
 from lab.stacks.checking import EVERY_KIND
 from lab.stacks.core import Input, Output
 from lab.stacks.events import RECEIVE, SEND, Event, event_line
-from lab.world.agenda import NS, Agenda
-from lab.world.frames import Frame
 
 _HASH_EVERY = 512
 

@@ -9,9 +9,9 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Protocol
 
+from lab.ethernet.agenda import Agenda, to_ns
 from lab.stacks.events import Event
 from lab.stacks.plan import Action, CasePlan, Seen
-from lab.world.agenda import Agenda, to_ns
 from lab.world.record import OnEvent
 
 

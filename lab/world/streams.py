@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
+from lab.ethernet.agenda import Agenda, to_ns
+from lab.ethernet.frames import Frame
+from lab.ethernet.networks import Network
 from lab.stacks.core import Input, StreamClosed, StreamData, StreamOpen, StreamOpened
-from lab.world.agenda import Agenda, to_ns
-from lab.world.frames import Frame
-from lab.world.networks import Network
 
 _REPEAT_S = 0.2
 """Until the first repetition; it doubles each time, as TCP's time-out does."""

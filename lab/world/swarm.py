@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from random import Random
 
 from lab.errors import LabError
+from lab.ethernet.chance import chance
 from lab.stacks.checking import Violation
 from lab.stacks.core import Stack
 from lab.stacks.exercise import Exercise
 from lab.stacks.plan import Action, CasePlan, Fault, FaultKind, LoadLevel, NetworkPlan
-from lab.world.chance import chance
 from lab.world.shrink import shrink
 from lab.world.world import CaseResult, World
 

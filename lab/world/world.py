@@ -9,21 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import LabError
+from lab.ethernet.agenda import NS, Agenda, to_ns
+from lab.ethernet.chance import chance
+from lab.ethernet.frames import Frame
+from lab.ethernet.networks import make_network
+from lab.ethernet.paths import Paths
 from lab.stacks.checking import CheckerMaker, Checking, Violation
 from lab.stacks.core import Input, Level, Request, Stack
 from lab.stacks.events import FAULT, HALTED, RECEIVE, REQUEST, SEND, STARTED, Event
 from lab.stacks.plan import Action, Ask, CasePlan, Fault
 from lab.stacks.registry import find_stack
-from lab.world.agenda import NS, Agenda, to_ns
-from lab.world.chance import chance
 from lab.world.disks import Disk, QuorumVolume
 from lab.world.faults import Faults
-from lab.world.frames import Frame
 from lab.world.host import Host
 from lab.world.machine import Machine, Processor
-from lab.world.networks import make_network
 from lab.world.outlet import Outlet
-from lab.world.paths import Paths
 from lab.world.record import Record
 from lab.world.schedule import Schedule
 from lab.world.streams import Segment, Streams

@@ -1,6 +1,7 @@
-"""Build the small tree and die by SIGKILL in the middle: ``broken_build.py STEP``.
+"""Build a lab and die by SIGKILL in the middle: ``broken_build.py STEP [lan]``.
 
-STEP is ``module.function`` in ``lab.emulation``: the process dies when that has been done.
+STEP is ``module.function`` in ``lab.emulation``: the process dies when that has been done. The lab
+is the small tree, or with ``lan`` an Ethernet lab.
 """
 
 import importlib
@@ -26,4 +27,7 @@ def die_after(step: str) -> None:
 
 
 die_after(sys.argv[1])
-labnet.build(labnet.small_tree(), ("n3",), line_cards=True)
+if "lan" in sys.argv:
+    labnet.build_lan("cluster_lan", 2)
+else:
+    labnet.build(labnet.small_tree(), ("n3",), line_cards=True)

@@ -3,10 +3,12 @@
 import subprocess
 from pathlib import Path
 
-from lab.emulation import net
+from lab.emulation import docker_hosts, net
+from lab.emulation.node_programs import node_box
 from lab.emulation.rcu import KNOB, RECORD
 from lab.emulation.state import LabState
-from lab.topology import Topology, from_description
+from lab.engine.cluster import standing
+from lab.topology import Topology, from_description, load_topology
 
 ROOT = Path(__file__).resolve().parents[2]
 START_OVS = ROOT / "playbooks" / "files" / "start-ovs.sh"
@@ -46,6 +48,16 @@ def build(
         fabric={},
         on_progress=lambda _message, _fraction: None,
         line_cards=line_cards,
+    )
+
+
+def build_lan(name: str, nodes: int) -> LabState:
+    """Build an Ethernet lab with containers n1.. of the base image, and the client."""
+    hosts = [f"n{node}" for node in range(1, nodes + 1)]
+    topology = load_topology(name)
+    site = net.Site(topology, hosts, hosts=[*hosts, "client"], box=node_box(docker_hosts.IMAGE))
+    return net.up_lan(
+        site, standing.lan_plan(topology), on_progress=lambda _message, _fraction: None
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import labnet
 import pytest
 
-from lab.emulation import docker_hosts, net
+from lab.emulation import cpu_load, docker_hosts, net, node_programs
 from lab.emulation.labels import ENV_LAB_ID, RUN_ROOT, group_of, new_lab_id
 from lab.emulation.state import CURRENT, STATE_FILE, LabState, load_state, machine_lock
 from lab.errors import LabError
@@ -35,6 +35,7 @@ STEPS = (
     "cards.start_linecards",
     "cards.configure",
 )
+LAN_STEPS = ("ethernet._make_interfaces", "ethernet.connect", "ethernet.start_medium")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -51,10 +52,12 @@ def before() -> Iterator[dict[str, object]]:
     assert labnet.traces() == seen
 
 
-@pytest.mark.parametrize("step", STEPS)
-def test_a_build_killed_at_any_step_is_removed(step: str, before: dict[str, object]):
+@pytest.mark.parametrize(
+    "words", [*((step,) for step in STEPS), *((step, "lan") for step in LAN_STEPS)], ids=" ".join
+)
+def test_a_build_killed_at_any_step_is_removed(words: tuple[str, ...], before: dict[str, object]):
     script = Path(__file__).with_name("broken_build.py")
-    done = subprocess.run([sys.executable, str(script), step], check=False, timeout=60)
+    done = subprocess.run([sys.executable, str(script), *words], check=False, timeout=60)
     assert done.returncode == -signal.SIGKILL
     report = net.down()
     assert report.left == []
@@ -127,6 +130,20 @@ def test_killed_hosts_and_running_programs(before: dict[str, object]):
         net.popen_in_host(state, "n3", ["true"])
     assert net.down().left == []
     assert stopped.wait(5) is not None
+    assert labnet.traces() == before
+
+
+def test_an_ethernet_lab_in_any_state_is_removed(before: dict[str, object]):
+    """Its medium killed, a node's programs stopped, its processor loaded, its pipe gone."""
+    state = labnet.build_lan("cluster_lan", 2)
+    host = state.hosts["n1"]
+    node_programs.start(state.lab_id, host, ["sleep", "1000"])
+    cpu_load.apply(state.lab_id, [host], "moderate", nodes=2, dilation=1.0)
+    while not node_programs.signal_programs(host, signal.SIGSTOP):
+        time.sleep(0.01)
+    os.kill(state.medium_pid, signal.SIGKILL)
+    os.kill(state.hosts["n2"].pid, signal.SIGKILL)
+    assert net.down().left == []
     assert labnet.traces() == before
 
 

@@ -1,4 +1,4 @@
-"""Cases in containers, as far as they need no container: faults that stand, logs that grow, loads."""
+"""Cases in containers, as far as they need none: faults that stand, logs that grow, loads."""
 
 import socket
 from collections.abc import Sequence

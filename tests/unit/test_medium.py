@@ -3,19 +3,20 @@
 import json
 import socket
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
+from lab.ethernet.agenda import Agenda
 
 from lab.emulation.medium import frames
 from lab.emulation.medium.keeper import Holder, HostAddresses
 from lab.emulation.medium.lan import Ends, Lan
-from lab.emulation.medium.links import Links
 from lab.errors import LabError
+from lab.ethernet.frames import Frame
+from lab.ethernet.links import Links
+from lab.ethernet.paths import Paths
+from lab.ethernet.switch import QUEUE_FRAMES
 from lab.stacks.plan import Fault, NetworkPlan
-from lab.world.agenda import Agenda
-from lab.world.frames import Frame
-from lab.world.paths import Paths
-from lab.world.switch import QUEUE_FRAMES
 
 HOSTS = (1, 2, 3)
 PLAN = NetworkPlan(rate_bytes_per_s=1e6, delay_s=0.01)
@@ -142,7 +143,7 @@ def test_frames_on_a_hub_collide_and_arrive_all_the_same():
     assert all(bench.lan.counts[host].collisions >= 1 for host in HOSTS)
     # One medium: no two frames at the same time.
     times = sorted(at for at, _ in arrived)
-    assert all(later - earlier >= 1000 for earlier, later in zip(times, times[1:], strict=False))
+    assert all(later - earlier >= 1000 for earlier, later in pairwise(times))
 
 
 def test_a_switch_left_standing_does_not_feed_a_hub():

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from lab.ethernet.agenda import NS, Agenda
 from lab.stacks.core import DiskCall, DiskDone, DiskOperation
-from lab.world.agenda import NS, Agenda
 from lab.world.disks import Disk, QuorumVolume
 from lab.world.machine import Machine
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from lab.ethernet.chance import chance
 from lab.stacks import core
 from lab.stacks.plan import Action, Ask, CasePlan, Fault, LoadLevel
 from lab.world import CaseResult, Contention, World
-from lab.world.chance import chance
 
 
 class CallerCore:

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lab.ethernet.agenda import NS, Agenda
+from lab.ethernet.frames import Frame, wire_bytes
+from lab.ethernet.networks import Network, make_network
 from lab.stacks.core import Received
 from lab.stacks.plan import LoadLevel, NetworkPlan
-from lab.world.agenda import NS, Agenda
-from lab.world.frames import Frame, wire_bytes
-from lab.world.networks import Network, make_network
 from lab.world.world import run_case
 
 from world_toy import ToyStack, toy_plan  # isort: skip

@@ -12,12 +12,12 @@ from random import Random
 from typing import Any, get_args
 
 from lab.errors import LabError
+from lab.ethernet.chance import chance
 from lab.stacks import core
 from lab.stacks.checking import Running
 from lab.stacks.events import Event
 from lab.stacks.exercise import Exercise
 from lab.stacks.plan import Ask, CasePlan, FaultKind
-from lab.world.chance import chance
 
 BEAT_S, TELL_S = 1.0, 2.0
 BUGS = ("twice", "amnesia", "raise", "spin")

@@ -7,11 +7,11 @@ switch's port:
     what is wrong between n1 and n2 ] --veth--> eth0 n2
 
 A network whose kind is ``hub`` has no switch: frames go from host to host over one medium on which
-they collide. The models of links, hub and faults are those of the simulated world; here they are
-driven by the monotonic clock, in virtual time.
+they collide. The models of links, hub and faults are those of the simulated world
+(:mod:`lab.ethernet`); here they are driven by the monotonic clock, in virtual time.
 
+* ``frames``   whose a frame is, and for whom
 * ``lan``      the networks: what becomes of a frame
-* ``links``    one direction of the links of a switch
 * ``process``  the loop in real time: frames in, frames out, how late they were
 * ``control``  the operations that the lab can ask for
 * ``keeper``   the addresses that programs on hosts take over, and keep while they live

@@ -29,8 +29,8 @@ from lab.emulation.medium.keeper import SOCKET, HostAddresses, listen
 from lab.emulation.medium.lan import Ends
 from lab.emulation.medium.process import Medium, Setting
 from lab.errors import LabError
+from lab.ethernet.paths import PATH_FAULTS
 from lab.stacks.plan import Fault
-from lab.world.paths import PATH_FAULTS
 
 Answer = dict[str, Any]
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from lab.emulation.medium import frames
-from lab.emulation.medium.links import Links
+from lab.ethernet.agenda import Agenda, to_ns
+from lab.ethernet.chance import chance
+from lab.ethernet.frames import Frame
+from lab.ethernet.hub import Hub, OnCollision
+from lab.ethernet.links import Links
+from lab.ethernet.paths import Paths
 from lab.stacks.plan import LoadLevel, NetworkPlan
-from lab.world.agenda import Agenda, to_ns
-from lab.world.chance import chance
-from lab.world.frames import Frame
-from lab.world.hub import Hub, OnCollision
-from lab.world.paths import Paths
 
 Out: TypeAlias = Callable[[int, bytes], None]
 """Puts a frame out of an interface, given by its index."""

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from lab._native import ffi, lib
 from lab.emulation.medium.lan import Ends, Lan
 from lab.errors import LabError
+from lab.ethernet.agenda import NS, Agenda
+from lab.ethernet.chance import chance
+from lab.ethernet.frames import Frame
+from lab.ethernet.paths import Paths
 from lab.stacks.lateness import Histogram
 from lab.stacks.plan import NetworkPlan
-from lab.world.agenda import NS, Agenda
-from lab.world.chance import chance
-from lab.world.frames import Frame
-from lab.world.paths import Paths
 
 _EVERY_PROTOCOL = 0x0003
 _RING_FRAMES = 8192

@@ -44,7 +44,7 @@ def _plan(state: LabState, topology: Topology) -> CasePlan:
     networks = tuple(NetworkPlan() for _ in topology.switches)
     return CasePlan(
         "hand", state.stack, state.nodes, float("inf"),
-        networks=networks, dilation=state.dilation, seed=state.seed,
+        options={"nodes": state.nodes}, networks=networks, dilation=state.dilation, seed=state.seed,
     )  # fmt: skip
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import msgspec
 
+from lab.ethernet.agenda import NS, Agenda, to_ns
 from lab.stacks.events import Event
 from lab.stacks.lateness import Histogram
 from lab.stacks.plan import Action, CasePlan
-from lab.world.agenda import NS, Agenda, to_ns
 from lab.world.schedule import Schedule
 
 _LOOK_S = 0.01

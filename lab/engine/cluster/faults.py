@@ -24,9 +24,9 @@ from lab.emulation.client import MediumClient
 from lab.emulation.state import LabState
 from lab.engine.cluster.nodes import Nodes
 from lab.engine.cluster.requests import Requests
+from lab.ethernet.paths import PATH_FAULTS
 from lab.shell.faults import HEALTHY, NodeFaults, read_faults, write_faults
 from lab.stacks.plan import Fault, FaultKind
-from lab.world.paths import PATH_FAULTS
 
 STANDING_FILE = "standing.json"
 _BY_SHELL: dict[FaultKind, Callable[[NodeFaults, Fault], NodeFaults]] = {

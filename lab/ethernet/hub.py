@@ -6,10 +6,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
+from lab.ethernet.agenda import NS, Agenda, to_ns
+from lab.ethernet.chance import chance
+from lab.ethernet.frames import FRAGMENT_BYTES, UTILISATION, Arrive, Frame, wire_bytes
 from lab.stacks.plan import LoadLevel, NetworkPlan
-from lab.world.agenda import NS, Agenda, to_ns
-from lab.world.chance import chance
-from lab.world.frames import FRAGMENT_BYTES, UTILISATION, Arrive, Frame, wire_bytes
 
 OnCollision: TypeAlias = Callable[[int, list[int]], None]
 """Told the network and the nodes whose frames collided; 0 is other traffic."""

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from random import Random
 
+from lab.ethernet.agenda import NS, Agenda, to_ns
+from lab.ethernet.chance import chance
+from lab.ethernet.frames import FRAGMENT_BYTES, UTILISATION, Arrive, Frame, wire_bytes
 from lab.stacks.plan import LoadLevel, NetworkPlan
-from lab.world.agenda import NS, Agenda, to_ns
-from lab.world.chance import chance
-from lab.world.frames import FRAGMENT_BYTES, UTILISATION, Arrive, Frame, wire_bytes
 
 QUEUE_FRAMES = 32
 """A switch port's queue: about 50 KB, as in a small Fast Ethernet switch."""
+
+
+def frames_in_front(random: Random, busy: float) -> int:
+    """Draw how many frames of other traffic a frame finds queued, up to a full queue.
+
+    The queue of a link that is busy for a part p of the time, with independent full-size frames,
+    is k frames long with probability (1 - p) p^k.
+    """
+    frames = 0
+    while frames < QUEUE_FRAMES and random.random() < busy:
+        frames += 1
+    return frames
 
 
 class Switch:
@@ -88,15 +101,9 @@ class Switch:
         self._arrive(*what)
 
     def _found_queued(self, node: int) -> int | None:
-        """Draw how long other traffic's queue is that a frame finds at a link; None: it is full.
-
-        The queue of a link that is busy for a part p of the time, with independent full-size
-        frames, is k frames long with probability (1 - p) p^k.
-        """
-        busy, frames = self._busy[node], 0
-        while self._random.random() < busy:
-            frames += 1
-            if frames == QUEUE_FRAMES:
-                self.lost += 1
-                return None
+        """Draw how long other traffic's queue is that a frame finds at a link; None: it is full."""
+        frames = frames_in_front(self._random, self._busy[node])
+        if frames == QUEUE_FRAMES:
+            self.lost += 1
+            return None
         return frames * self._full_ns

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from lab.ethernet.agenda import Agenda
+from lab.ethernet.frames import Arrive, Frame
+from lab.ethernet.hub import Hub, OnCollision
+from lab.ethernet.switch import Switch
 from lab.stacks.plan import LoadLevel, NetworkPlan
-from lab.world.agenda import Agenda
-from lab.world.frames import Arrive, Frame
-from lab.world.hub import Hub, OnCollision
-from lab.world.switch import Switch
 
 
 class Network(Protocol):

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Any, TypeAlias
 
-from lab.world.chance import chance
+from lab.ethernet.chance import chance
 
 Happening: TypeAlias = Callable[[Any], None]
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from lab.ethernet.agenda import NS
+from lab.ethernet.chance import chance
+from lab.ethernet.frames import FRAGMENT_BYTES, UTILISATION
+from lab.ethernet.switch import QUEUE_FRAMES, frames_in_front
 from lab.stacks.plan import LoadLevel, NetworkPlan
-from lab.world.agenda import NS
-from lab.world.chance import chance
-from lab.world.frames import FRAGMENT_BYTES, UTILISATION
-from lab.world.switch import QUEUE_FRAMES
 
 
 class Links:
     """When each host's link is free, and what other traffic takes of it.
 
-    A queue holds :data:`~lab.world.switch.QUEUE_FRAMES` full frames; what finds it full is lost.
+    A queue holds :data:`~lab.ethernet.switch.QUEUE_FRAMES` full frames; what finds it full is lost.
     """
 
     def __init__(self, plan: NetworkPlan, seed: int) -> None:
@@ -37,19 +37,11 @@ class Links:
 
     def carry(self, now_ns: int, host: int, wire_ns: int) -> int | None:
         """Queue a frame; return when its last bit has left, None when there is no room."""
-        begin_ns = max(now_ns, self._free_ns.get(host, 0)) + self._others_ns(host)
-        if begin_ns - now_ns > QUEUE_FRAMES * self._full_ns:
+        busy = self._busy.get(host, 0.0)
+        in_front = frames_in_front(self._random, busy) if busy else 0
+        begin_ns = max(now_ns + in_front * self._full_ns, self._free_ns.get(host, 0))
+        if in_front == QUEUE_FRAMES or begin_ns - now_ns > QUEUE_FRAMES * self._full_ns:
             self.lost[host] = self.lost.get(host, 0) + 1
             return None
         self._free_ns[host] = begin_ns + wire_ns
         return begin_ns + wire_ns
-
-    def _others_ns(self, host: int) -> int:
-        """Draw how much other traffic is in front: k full frames with probability (1-p) p^k."""
-        busy = self._busy.get(host, 0.0)
-        if not busy:
-            return 0
-        frames = 0
-        while frames <= QUEUE_FRAMES and self._random.random() < busy:
-            frames += 1
-        return frames * self._full_ns

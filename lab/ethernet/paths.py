@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from lab.ethernet.agenda import Agenda, to_ns
+from lab.ethernet.chance import chance
+from lab.ethernet.frames import Arrive, Frame
 from lab.stacks.plan import Fault
-from lab.world.agenda import Agenda, to_ns
-from lab.world.chance import chance
-from lab.world.frames import Arrive, Frame
 
 Path = tuple[int, int, int]
 """Source, target, network."""
