@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
+import msgspec
+
 from lab.errors import LabError
 from lab.ethernet.chance import chance
 from lab.stacks.checking import Violation
@@ -24,6 +26,8 @@ from lab.world.world import CaseResult, World
 RESTART_EVERY_S = 5.0
 """In the end, whatever does not run is started so often."""
 _MOST_FAULTS = 10
+_SLOW_BYTES_PER_S = 1.25e6
+"""Of hubs: Ethernet of 10 Mbit/s."""
 _VALUES: dict[FaultKind, tuple[float, ...]] = {
     "loss": (0.02, 0.1, 0.3, 0.6),
     "duplicate": (0.1, 0.5),
@@ -135,9 +139,10 @@ def shrink_case(
 
 
 def _networks(random: Random) -> tuple[NetworkPlan, ...]:
-    kind = random.choice(("switch", "switch", "switch", "hub"))
+    fast, slow = NetworkPlan(), NetworkPlan("hub", rate_bytes_per_s=_SLOW_BYTES_PER_S)
+    network = random.choice((fast, fast, fast, slow))
     delay_s = random.choice((50e-6, 50e-6, 1e-3, 20e-3))
-    return (NetworkPlan("hub" if kind == "hub" else "switch", delay_s=delay_s),) * 2
+    return (msgspec.structs.replace(network, delay_s=delay_s),) * 2
 
 
 def _requests(random: Random, exercise: Exercise, nodes: int) -> list[Action]:
