@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from lab.emulation.cgroups import group_of_process
 from lab.emulation.labels import CARDS_NETNS
 
 Reading = dict[tuple[str, str], float]
@@ -123,26 +124,9 @@ def parse_net_dev(lines: Iterable[str]) -> Reading:
 def _throttling(host: str, pid: int) -> Reading:
     """CPU throttling of a container, from cgroup v1 or v2, whichever is mounted."""
     try:
-        cgroups = Path(f"/proc/{pid}/cgroup").read_text()
+        return parse_cpu_stat(host, (group_of_process(pid, "cpu") / "cpu.stat").read_text())
     except OSError:
         return {}
-    for path in cpu_stat_paths(cgroups):
-        if path.is_file():
-            return parse_cpu_stat(host, path.read_text())
-    return {}
-
-
-def cpu_stat_paths(cgroups: str, root: Path = Path("/sys/fs/cgroup")) -> list[Path]:
-    """Where the ``cpu.stat`` of a process may be, given its /proc/PID/cgroup."""
-    paths = []
-    for line in cgroups.splitlines():
-        _, controllers, path = line.split(":", 2)
-        if not controllers:
-            paths.append(root / path.lstrip("/") / "cpu.stat")
-        elif "cpu" in controllers.split(","):
-            paths.insert(0, root / "cpu" / path.lstrip("/") / "cpu.stat")
-            paths.insert(1, root / controllers / path.lstrip("/") / "cpu.stat")
-    return paths
 
 
 def parse_cpu_stat(host: str, text: str) -> Reading:

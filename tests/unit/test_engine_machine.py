@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 
 from lab.engine.counters import (
-    cpu_stat_paths,
     difference,
     parse_coverage,
     parse_cpu_stat,
@@ -60,13 +59,6 @@ def test_throttling_of_both_cgroup_versions() -> None:
     v1 = parse_cpu_stat("n1", "nr_periods 4\nnr_throttled 2\nthrottled_time 500000000\n")
     v2 = parse_cpu_stat("n1", "usage_usec 1\nnr_throttled 2\nthrottled_usec 500000\n")
     assert v1 == v2 == {("n1", "nr_throttled"): 2.0, ("n1", "throttled_s"): 0.5}
-
-
-def test_cgroup_paths() -> None:
-    root = Path("/cg")
-    assert cpu_stat_paths("0::/docker/x\n", root) == [root / "docker/x/cpu.stat"]
-    mixed = "5:cpu,cpuacct:/docker/x\n1:name=systemd:/docker/x\n0::/y\n"
-    assert cpu_stat_paths(mixed, root)[0] == root / "cpu/docker/x/cpu.stat"
 
 
 def test_difference_counts_from_nothing_when_new() -> None:

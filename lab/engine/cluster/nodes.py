@@ -87,7 +87,7 @@ class Nodes:
             self._state.lab_id,
             self._hosts[node],
             (
-                *("python3", "-m", "lab.shell", str(self.plan_file)),
+                *("python3", "-S", "-m", "lab.shell", str(self.plan_file)),
                 *("--node", str(node), "--directory", str(self.directory(node))),
                 *("--quorum", str(self._shared / "quorum")),
                 *("--address-keeper", str(home / KEEPER_SOCKET)),
