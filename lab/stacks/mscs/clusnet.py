@@ -5,8 +5,8 @@ datagrams, n(n-1)/1.2 a second in the cluster. As the thesis counts one datagram
 heartbeat, redundant networks are used in turns: the figure does not depend on how many there are,
 each is tested, and one that fails costs every other heartbeat, never six in a row.
 
-A heartbeat tells its receiver over which networks it was heard lately, and its newest heartbeat, so
-that a node also knows who has last heard it when. Those networks that it was not heard
+A heartbeat tells its receiver over which networks it was heard lately, and which of its heartbeats
+was the newest, so that a node also knows who has last heard it when. Networks that it was not heard
 over carry nothing but an extra heartbeat, by which their return is noticed: that is fail-over, for
 each pair of nodes and each direction by itself.
 
@@ -94,6 +94,9 @@ class ClusNet:
         self._config = config
         self._filtered: dict[NodeId, int] = {}
         """The newest incarnation of each node that is not let in."""
+        turns_s = config.network_misses * len(config.networks) * config.heartbeat_s
+        self._longest_turn_s = turns_s + config.heartbeat_grace_s
+        """A network that works is not silent for longer."""
         self._turns: dict[NodeId | str, int] = {}
         self._sequence = 0
         self._sent_s: dict[int, float] = {}
@@ -240,6 +243,8 @@ class ClusNet:
     def _check_silence(self, now_s: float, node: NodeId, peer: Peer) -> None:
         config = self._config
         silence_s = now_s - peer.heard_s
+        if silence_s < config.heartbeat_s:
+            return
         missed = int((silence_s - config.heartbeat_grace_s) // config.heartbeat_s)
         while peer.misses < missed:
             peer.misses += 1
@@ -253,10 +258,9 @@ class ClusNet:
 
     def _check_networks(self, now_s: float, node: NodeId, peer: Peer) -> None:
         """Note over which networks a node is no longer heard, or is heard again."""
-        config = self._config
-        turns_s = config.network_misses * len(config.networks) * config.heartbeat_s
+        longest_s = self._longest_turn_s
         for network, heard_s in peer.networks_s.items():
-            failed = now_s - heard_s > turns_s + config.heartbeat_grace_s
+            failed = now_s - heard_s > longest_s
             if failed and network not in peer.failed:
                 peer.failed.add(network)
                 self._ctx.emit("network", phase="failed", peer=node, network=network)

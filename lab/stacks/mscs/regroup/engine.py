@@ -117,7 +117,7 @@ class Regroup:
         self._ctx.cancel_timer(_TICK)
 
     def _counts_on(self, run: Run) -> int:
-        return run.group if run.decision is None else mask(run.decision.members)
+        return run.group if run.decision is None else run.survivors
 
     def _begin(self, now_s: float, attempt: int, *, cautious: bool, cause: str) -> None:
         """Activate: nothing is sent or collected before the clock has ticked."""
@@ -127,7 +127,7 @@ class Regroup:
             cautious=cautious,
             started_s=now_s,
             nodes=self._config.nodes,
-            audience=mask(origin.members) & ~self._bit,
+            members=mask(origin.members),
             suspects=mask(self._network.suspected()),
         )
         self._emit(Phase.ACTIVATE.label, cause=cause, cautious=cautious, members=origin.nodes)
@@ -173,7 +173,7 @@ class Regroup:
     def _broadcast(self, run: Run) -> None:
         data = _encoder.encode(self._message(run))
         run.told = run.heard_in(Phase.CLEANUP_2) & self._bit != 0
-        nodes = list(nodes_in(run.audience))
+        nodes = list(nodes_in(run.audience & ~self._bit))
         if self._config.regroup_multicast:
             self._ctx.multicast(self._network.pick_for_all(nodes), self._channel, data, LABEL)
             return
@@ -249,7 +249,8 @@ class Regroup:
         origin = self._known_origin()
         if message.origin.order > origin.order:
             self.origin, self.joining = message.origin, dict(message.joining)
-            run.audience |= mask(message.origin.members) & ~self._bit
+            run.members = mask(message.origin.members)
+            run.audience |= run.members
             self._check_included(message.origin)
         elif message.origin.order == origin.order:
             self.joining |= message.joining
@@ -288,12 +289,10 @@ class Regroup:
         """Phase 1: find out who is active. Over by one of its rules."""
         if not run.collecting:
             return False
-        origin = self._known_origin()
-        members = mask(origin.members)
-        active = run.heard_in(Phase.ACTIVATE) & members
+        active = run.heard_in(Phase.ACTIVATE) & run.members
         why = why_activation_is_over(
             now_s - run.started_s,
-            missing=members & ~active,
+            missing=run.members & ~active,
             suspects=run.suspects,
             cautious=run.cautious,
             config=self._config,
@@ -306,7 +305,7 @@ class Regroup:
         run.note(self._ctx.node, Phase.CLOSING)
         known_s = run.known_s - run.started_s
         self._emit(Phase.CLOSING.label, cause=why, active=list(nodes_in(active)), known_s=known_s)
-        if survival_of(active, origin, self.joining) == Survival.NO:
+        if survival_of(active, self._known_origin(), self.joining) == Survival.NO:
             self._halt("its partition does not survive")
         return True
 
@@ -319,7 +318,7 @@ class Regroup:
         if run.complete_s is None:
             run.complete_s = now_s
         origin = self._known_origin()
-        group = run.group & mask(origin.members)
+        group = run.group & run.members
         survivors = fully_connected(group, run.connectivity)
         waits = not reached(now_s - run.complete_s, self._config.regroup_connect_s)
         if survivors != group and waits:
@@ -350,6 +349,7 @@ class Regroup:
 
     def _accept(self, now_s: float, run: Run, decision: View) -> None:
         run.decision = decision
+        run.survivors = mask(decision.members)
         run.enter(now_s, Phase.PRUNING)
         self.origin, self.joining = decision, {}
         if self._ctx.node in decision.members:
@@ -362,39 +362,36 @@ class Regroup:
 
         A tie-breaker that pruned itself stays until a survivor can spread the decision.
         """
-        decision = self._decision(run)
-        survivors = mask(decision.members)
-        knowing = run.heard_in(Phase.PRUNING) & survivors
-        if not survivors & self._bit:
+        knowing = run.heard_in(Phase.PRUNING) & run.survivors
+        if not run.survivors & self._bit:
             if run.tie_breaker != self._ctx.node or knowing:
                 self._halt("pruned")
             return False
-        if knowing != survivors:
+        if knowing != run.survivors:
             return False
         run.enter(now_s, Phase.CLEANUP_1)
-        run.audience = survivors & ~self._bit
+        run.audience = run.survivors
         self._emit(Phase.CLEANUP_1.label)
-        self._host.clean_up(now_s, Phase.CLEANUP_1, decision)
+        self._host.clean_up(now_s, Phase.CLEANUP_1, self._decision(run))
         return True
 
     def _clean_up_1(self, now_s: float, run: Run) -> bool:
         """Phase 4: install the view; over when all members have done so."""
-        decision = self._decision(run)
-        if mask(decision.members) & ~run.heard_in(Phase.CLEANUP_1):
+        if run.survivors & ~run.heard_in(Phase.CLEANUP_1):
             return False
         run.enter(now_s, Phase.CLEANUP_2)
         self._emit(Phase.CLEANUP_2.label)
-        self._host.clean_up(now_s, Phase.CLEANUP_2, decision)
+        self._host.clean_up(now_s, Phase.CLEANUP_2, self._decision(run))
         return True
 
     def _clean_up_2(self, now_s: float, run: Run) -> bool:
         """Phase 5: over when all members have cleaned up; then nobody sends state any more."""
-        decision = self._decision(run)
-        if mask(decision.members) & ~run.heard_in(Phase.CLEANUP_2):
+        if run.survivors & ~run.heard_in(Phase.CLEANUP_2):
             return False
         if not run.told:
             self._broadcast(run)
-        self._emit("done", took_s=now_s - run.started_s, members=decision.nodes)
+        members = list(nodes_in(run.survivors))
+        self._emit("done", took_s=now_s - run.started_s, members=members)
         self._last, self._over_s = self._message(run), now_s
         self.run = None
         self._ctx.cancel_timer(_TICK)

@@ -61,11 +61,11 @@ class Message(msgspec.Struct, frozen=True, array_like=True):
         """Tell whether it speaks of the nodes 1..nodes only, as whatever a peer sends does."""
         if len(self.connectivity) != nodes or not 0 <= self.tie_breaker <= nodes:
             return False
-        named = [*self.origin.members, *self.joining]
+        named = [1, *self.origin.members, *self.joining]
         if self.decision is not None:
             named += self.decision.members
         masks = max(*self.heard, *self.connectivity, self.suspects)
-        return masks.bit_length() <= nodes and all(1 <= node <= nodes for node in named)
+        return masks.bit_length() <= nodes and min(named) >= 1 and max(named) <= nodes
 
 
 @dataclass
@@ -77,8 +77,10 @@ class Run:
     started_s: float
     nodes: int
     """How many are known."""
-    audience: int
-    """Whom the state is sent to."""
+    members: int
+    """The original membership."""
+    audience: int = 0
+    """Whom the state is sent to: until the decision is known to all, also those it excludes."""
     phase: Phase = Phase.ACTIVATE
     entered_s: float = 0.0
     """When it came into this phase."""
@@ -97,11 +99,14 @@ class Run:
     has_quorum: bool = False
     asks_quorum: bool = False
     decision: View | None = None
+    survivors: int = 0
+    """Its members."""
     told: bool = False
     """That it is done with the last clean-up, it has told the others."""
 
     def __post_init__(self) -> None:
         self.entered_s = self.known_s = self.started_s
+        self.audience = self.members
         self.connectivity = [0] * self.nodes
 
     def enter(self, now_s: float, phase: Phase) -> None:
