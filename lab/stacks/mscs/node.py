@@ -41,6 +41,7 @@ from lab.stacks.mscs.regroup.state import Phase
 from lab.stacks.mscs.regroup.upcalls import AskQuorum, CleanUp, Upcall
 from lab.stacks.mscs.requests import Requests
 from lab.stacks.mscs.rpc import Rpc
+from lab.stacks.mscs.workload import Workload
 
 CHANNELS: dict[str, Level] = {
     clusnet.CHANNEL: "kernel",
@@ -100,6 +101,7 @@ class Node:
             quorum=self.quorum,
             managers=self.managers,
         )
+        self.workload = Workload(self.requests, self.procedures, self.gup)
         self.membership.on_clean_up_1.append(self._clean_up_1)
         self.membership.on_clean_up_2.append(self._clean_up_2)
         self.quorum.on_lost.append(self.membership.quorum_lost)

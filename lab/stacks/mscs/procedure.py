@@ -114,6 +114,8 @@ class Procedure:
         self._done = done
         self._number = 0
         self._stepping = False
+        self._ready: tuple[float, Any] | None = None
+        """What came out of a step at once."""
 
     def cancel(self) -> None:
         """Stop where it stands; its steps' ``finally`` parts run, ``done`` is not called."""
@@ -125,8 +127,21 @@ class Procedure:
             self._steps.close()
 
     def go_on(self, now_s: float, value: Any = None) -> None:
-        """Take the next step, with what came out of the last one."""
+        """Take the next step, with what came out of the last one, and all that can follow."""
+        self._ready = (now_s, value)
+        if self._stepping:
+            return
         self._stepping = True
+        try:
+            while self._ready is not None and self.running:
+                self._step(*self._ready)
+        finally:
+            self._stepping = False
+        if not self.running:
+            self._steps.close()
+
+    def _step(self, now_s: float, value: Any) -> None:
+        self._ready = None
         try:
             step = self._steps.send(value)
         except StopIteration as stop:
@@ -134,19 +149,16 @@ class Procedure:
                 self.running = False
                 self._done(now_s, stop.value)
             return
-        finally:
-            self._stepping = False
-        if not self.running:  # it was cancelled by what it did itself
-            self._steps.close()
-            return
         self._number += 1
-        self._take(now_s, step, self._resume(self._number))
+        if self.running:  # it may have been cancelled by what it did itself
+            self._take(now_s, step, self._resume(self._number))
 
     def _resume(self, number: int) -> Done:
         """Return what goes on after a step, and does nothing if that step is no longer awaited."""
 
         def resume(now_s: float, value: Any) -> None:
             if self.running and self._number == number:
+                self._number += 1
                 self.go_on(now_s, value)
 
         return resume
