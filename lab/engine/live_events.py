@@ -8,7 +8,7 @@ from typing import Protocol
 
 from lab.emulation.labels import host_dir
 from lab.emulation.state import LabState
-from lab.engine.cluster.nodes import NODE_DIR
+from lab.engine.cluster.nodes import NODE_DIR, runtime_log
 from lab.engine.engines import SIMULATION
 from lab.engine.lifecycle import standing_lab
 from lab.engine.run import StackRun, load_stack_run, read_owner
@@ -109,7 +109,7 @@ class ContainedCases(_Cases):
         cases = case_names(self.run.raw)
         state = standing_lab()
         if cases and state is not None and not is_tabulated(self.run.case_dir(cases[-1])):
-            runtime = self.run.case_dir(cases[-1]) / f"0{LOG_SUFFIX}"
+            runtime = runtime_log(self.run.case_dir(cases[-1]))
             yield cases[-1], self._follower.look([runtime, *node_logs(state)], wanted)
 
 
@@ -122,8 +122,9 @@ class StandingNodes:
         self._follower = Follower()
 
     def look(self, wanted: Wanted) -> News:
-        """What the nodes have logged since the last look."""
-        yield BY_HAND, self._follower.look(node_logs(self._state), wanted)
+        """What the nodes, and who broke them, have logged since the last look."""
+        logs = [runtime_log(self._state.directory), *node_logs(self._state)]
+        yield BY_HAND, self._follower.look(logs, wanted)
 
     def under_way(self) -> bool:
         """Whether the lab still stands."""

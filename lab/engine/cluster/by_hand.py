@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from lab.emulation.state import LabState
 from lab.engine.cluster.faults import Faults, read_standing
-from lab.engine.cluster.nodes import Nodes, node_name
+from lab.engine.cluster.nodes import Nodes, node_name, runtime_log
 from lab.engine.inventory import inventory_of
 from lab.errors import LabError
 from lab.paths import PROJECT
@@ -115,7 +115,7 @@ def inject(state: LabState, fault: Fault) -> None:
         now_s = (time.monotonic_ns() - plan["epoch_ns"]) / 1e9 / state.dilation
         fields = msgspec.to_builtins(fault)
         event = Event(now_s, RUNTIME, FAULT, fields.pop("fault"), fields=fields)
-        with (state.directory / f"{RUNTIME}.events.jsonl").open("ab") as log:
+        with runtime_log(state.directory).open("ab") as log:
             log.write(event_line(event))
         faults.carry_out(fault)
 

@@ -25,7 +25,7 @@ from lab.emulation.state import LabState
 from lab.engine.cluster.driver import Driver
 from lab.engine.cluster.faults import Faults
 from lab.engine.cluster.instruments import Instruments
-from lab.engine.cluster.nodes import Nodes
+from lab.engine.cluster.nodes import Nodes, runtime_log
 from lab.engine.cluster.requests import Requests
 from lab.results.cases import CaseRecord, Count
 from lab.shell.plan import epoch_in, shell_plan
@@ -80,11 +80,6 @@ def carry_out(
     )
 
 
-def runtime_log(directory: Path) -> Path:
-    """Return where this runtime logs what it does itself."""
-    return directory / f"{RUNTIME}.events.jsonl"
-
-
 class _Case:
     """The case as it goes on."""
 
@@ -99,14 +94,13 @@ class _Case:
         self._plan = plan
         self._nodes = nodes
         self._epoch_ns = epoch_ns
-        self._case_dir = case_dir
         self._log_file = runtime_log(case_dir).open("wb", buffering=0)
         self._faults = Faults(state, nodes)
         self._requests = Requests(nodes.socket)
         self._asked = 0
-        self._logs = [nodes.directory(node) / f"{node}.events.jsonl" for node in nodes.all]
+        logs = [nodes.directory(node) / f"{node}.events.jsonl" for node in nodes.all]
         self._progress: Progress = lambda _message, _fraction: None
-        self._driver = Driver(plan, epoch_ns, self._logs, act=self._act, meanwhile=self._meanwhile)
+        self._driver = Driver(plan, epoch_ns, logs, act=self._act, meanwhile=self._meanwhile)
 
     def start(self) -> None:
         """Start the programs of the nodes that are there from the beginning."""
@@ -116,10 +110,6 @@ class _Case:
             if isinstance(action.does, Fault) and action.does.fault == "restart"
             for node in action.does.nodes or self._nodes.all
         }
-        for log in self._logs:
-            link = self._case_dir / log.name  # so that who follows the case finds it there
-            link.unlink(missing_ok=True)
-            link.symlink_to(log)
         first = [node for node in self._nodes.all if node not in late]
         for node in first:
             self._nodes.start(node)
@@ -204,7 +194,6 @@ def gather(state: LabState, nodes: Nodes, case_dir: Path) -> dict[str, Any]:
     """Copy what the nodes have logged, and what the medium has counted, which is returned."""
     for node in nodes.all:
         for path in nodes.directory(node).glob(f"{node}.*"):
-            (case_dir / path.name).unlink(missing_ok=True)
             shutil.copyfile(path, case_dir / path.name)
         output = nodes.directory(node).parent / node_programs.OUTPUT
         if output.is_file() and output.stat().st_size:

@@ -23,8 +23,10 @@ from lab.emulation.labels import host_dir, shared_dir
 from lab.emulation.medium.keeper import SOCKET as KEEPER_SOCKET
 from lab.emulation.state import HostState, LabState
 from lab.errors import LabError
+from lab.results.logs import LOG_SUFFIX
 from lab.shell.client import SOCKET
 from lab.shell.plan import ShellPlan, write_plan
+from lab.world.world import RUNTIME
 
 PLAN_FILE = "plan.json"
 NODE_DIR = "node"
@@ -35,6 +37,11 @@ _PARALLEL = 4
 def node_name(node: int) -> str:
     """Return the host that is a node."""
     return f"n{node}"
+
+
+def runtime_log(directory: Path) -> Path:
+    """Return where the runtime logs what it does itself: of a case, or of a lab built by hand."""
+    return directory / f"{RUNTIME}{LOG_SUFFIX}"
 
 
 class Nodes:
