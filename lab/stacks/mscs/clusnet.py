@@ -17,7 +17,7 @@ Every ``check_s`` a node looks at how long each watched node has been silent. A 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -79,8 +79,8 @@ class Peer:
     """Heartbeats missed in a row."""
     suspicions: int = 0
     """Detection periods of silence."""
-    failed: set[int] = field(default_factory=set)
-    """Networks over which it is not heard."""
+    heard: tuple[int, ...] = ()
+    """The networks over which it is heard."""
 
 
 class ClusNet:
@@ -142,14 +142,15 @@ class ClusNet:
         """Return the watched nodes that have heard a heartbeat of this node sent since then."""
         return [node for node, peer in sorted(self.peers.items()) if peer.hears_us_s >= since_s]
 
-    def _usable(self, peers: Iterable[Peer]) -> list[int]:
+    def _usable(self, peers: Iterable[Peer]) -> tuple[int, ...]:
         """Return the networks over which all of these hear this node, or all when none is left."""
-        networks = list(self._config.networks)
+        networks = self._config.networks
         for peer in peers:
-            networks = [network for network in networks if network in peer.hears_us]
-        return networks or list(self._config.networks)
+            if peer.hears_us != networks:
+                networks = tuple(network for network in networks if network in peer.hears_us)
+        return networks or self._config.networks
 
-    def _turn(self, whom: NodeId | str, networks: list[int]) -> int:
+    def _turn(self, whom: NodeId | str, networks: tuple[int, ...]) -> int:
         turn = self._turns.get(whom, 0)
         self._turns[whom] = turn + 1
         return networks[turn % len(networks)]
@@ -170,7 +171,8 @@ class ClusNet:
 
     def _new_peer(self, now_s: float, incarnation: int) -> Peer:
         networks = self._config.networks
-        return Peer(incarnation, now_s, dict.fromkeys(networks, now_s), tuple(networks), now_s)
+        heard_s = dict.fromkeys(networks, now_s)
+        return Peer(incarnation, now_s, heard_s, networks, now_s, heard=networks)
 
     # --- heartbeats --------------------------------------------------------------------------
 
@@ -204,29 +206,29 @@ class ClusNet:
             self._beat_to_all()
             return
         for node, peer in self.peers.items():
-            data = self._heartbeat({node: self._heard(peer)})
+            data = self._heartbeat({node: Heard(peer.heard, peer.sequence)})
             for network in self._ways([peer]):
                 self._ctx.send(node, network, CHANNEL, data, LABEL)
 
     def _beat_to_all(self) -> None:
         if self.peers:
-            data = self._heartbeat({node: self._heard(peer) for node, peer in self.peers.items()})
+            data = self._heartbeat(
+                {node: Heard(peer.heard, peer.sequence) for node, peer in self.peers.items()}
+            )
             live = [peer for peer in self.peers.values() if not peer.suspicions]
             for network in self._ways(live):
                 self._ctx.multicast(network, CHANNEL, data, LABEL)
 
     def _ways(self, peers: list[Peer]) -> list[int]:
         """Return the networks for a heartbeat: one that works, and all that do not."""
-        usable = self._usable(peers)
-        failed = [network for network in self._config.networks if network not in usable]
-        return [usable[self._sequence % len(usable)], *failed]
+        usable, networks = self._usable(peers), self._config.networks
+        turn = usable[self._sequence % len(usable)]
+        if usable == networks:
+            return [turn]
+        return [turn, *(network for network in networks if network not in usable)]
 
     def _heartbeat(self, heard: dict[NodeId, Heard]) -> bytes:
         return _encoder.encode(Heartbeat(self._ctx.incarnation, self._sequence, heard))
-
-    def _heard(self, peer: Peer) -> Heard:
-        networks = self._config.networks
-        return Heard(tuple(n for n in networks if n not in peer.failed), peer.sequence)
 
     # --- checks ------------------------------------------------------------------------------
 
@@ -261,11 +263,11 @@ class ClusNet:
         longest_s = self._longest_turn_s
         for network, heard_s in peer.networks_s.items():
             failed = now_s - heard_s > longest_s
-            if failed and network not in peer.failed:
-                peer.failed.add(network)
+            if failed and network in peer.heard:
+                peer.heard = tuple(other for other in peer.heard if other != network)
                 self._ctx.emit("network", phase="failed", peer=node, network=network)
-            elif not failed and network in peer.failed:
-                peer.failed.discard(network)
+            elif not failed and network not in peer.heard:
+                peer.heard = (*peer.heard, network)
                 self._ctx.emit("network", phase="restored", peer=node, network=network)
 
     def _tell(self, notice: Notice) -> None:
@@ -293,7 +295,7 @@ def _plain(peer: Peer) -> dict[str, Any]:
         "sequence": peer.sequence,
         "misses": peer.misses,
         "suspicions": peer.suspicions,
-        "failed": sorted(peer.failed),
+        "heard": list(peer.heard),
     }
 
 
