@@ -35,6 +35,7 @@ from lab.stacks.mscs.clusnet_port import (
 )
 from lab.stacks.mscs.config import Config
 from lab.stacks.mscs.context import Context
+from lab.stacks.mscs.timers import next_turn_s
 
 CHANNEL = "clusnet"
 LABEL = "heartbeat"
@@ -178,13 +179,9 @@ class ClusNet:
 
     def receive(self, now_s: float, item: Received) -> None:
         """Take a datagram of ClusNet's channel."""
-        try:
-            heartbeat = _decoder.decode(item.data)
-        except msgspec.DecodeError:
-            self._ctx.garbage[CHANNEL] += 1
-            return
+        heartbeat = self._ctx.decode(item, _decoder)
         peer = self.peers.get(item.source)
-        if peer is None or peer.incarnation != heartbeat.incarnation:
+        if heartbeat is None or peer is None or peer.incarnation != heartbeat.incarnation:
             return
         if not self.accepts(item.source, heartbeat.incarnation):
             return
@@ -276,11 +273,10 @@ class ClusNet:
     def _repeat(
         self, name: str, at_s: float, period_s: float, callback: Callable[[float], None]
     ) -> None:
-        """Call regularly, without drift; what was slept through is not made up for."""
+        """Call regularly."""
 
         def due(now_s: float) -> None:
-            next_s = at_s + period_s
-            self._repeat(name, next_s if next_s > now_s else now_s + period_s, period_s, callback)
+            self._repeat(name, next_turn_s(at_s, now_s, period_s), period_s, callback)
             callback(now_s)
 
         self._ctx.set_timer("kernel", name, at_s, due)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from random import Random
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
+
+import msgspec
 
 from lab.stacks.core import (
     DiskCall,
@@ -20,12 +22,14 @@ from lab.stacks.core import (
     NodeId,
     Output,
     Post,
+    Received,
     Reply,
     Send,
     Volume,
 )
 from lab.stacks.mscs.timers import Callback, Timers
 
+T = TypeVar("T")
 DiskAnswered: TypeAlias = Callable[[float, DiskDone], None]
 EffectAnswered: TypeAlias = Callable[[float, EffectDone], None]
 
@@ -46,6 +50,18 @@ class Context:
         self._token = 0
         self._disk: dict[int, DiskAnswered] = {}
         self._effects: dict[int, EffectAnswered] = {}
+
+    def decode(self, item: Received, decoder: msgspec.msgpack.Decoder[T]) -> T | None:
+        """Return what is in a datagram; None for garbage, which is counted."""
+        try:
+            return decoder.decode(item.data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            self.count_garbage(item)
+            return None
+
+    def count_garbage(self, item: Received) -> None:
+        """Note a datagram that no node of this stack has sent."""
+        self.garbage[item.channel] += 1
 
     # --- out -------------------------------------------------------------------------------
 

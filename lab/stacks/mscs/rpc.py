@@ -124,12 +124,8 @@ class Rpc:
 
     def receive(self, now_s: float, item: Received) -> None:
         """Take a datagram of RPC's channel."""
-        try:
-            message = _decoder.decode(item.data)
-        except msgspec.DecodeError:
-            self._ctx.garbage[CHANNEL] += 1
-            return
-        if not self._network.accepts(item.source, message.incarnation):
+        message = self._ctx.decode(item, _decoder)
+        if message is None or not self._network.accepts(item.source, message.incarnation):
             return
         if isinstance(message, Request):
             self._server.request(now_s, item.source, message)

@@ -12,6 +12,15 @@ Callback = Callable[[float], None]
 """Called with the time when a timer is due."""
 
 
+def next_turn_s(due_s: float, now_s: float, period_s: float) -> float:
+    """Return when something regular is due again: without drift, as long as it is not very late.
+
+    What was slept through is not made up for, and a clock that was set back delays nothing.
+    """
+    next_s = due_s + period_s
+    return next_s if now_s < next_s <= now_s + period_s else now_s + period_s
+
+
 @dataclass(frozen=True)
 class _Timer:
     at_s: float

@@ -34,6 +34,7 @@ from lab.stacks.mscs.regroup.rules import (
     why_activation_is_over,
 )
 from lab.stacks.mscs.regroup.state import Message, Phase, Run
+from lab.stacks.mscs.timers import next_turn_s
 from lab.stacks.mscs.view import View
 
 CHANNEL, KERNEL_CHANNEL = "regroup", "regroup-kernel"
@@ -149,6 +150,7 @@ class Regroup:
         run = self.run
         if run is None:
             return
+        run.set_back(now_s)
         if not run.collecting:
             run.collecting = True
             run.note(self._ctx.node, Phase.ACTIVATE)
@@ -161,8 +163,7 @@ class Regroup:
         self._evaluate(now_s)
         if self.run is run and not self._ctx.halted:
             self._broadcast(run)
-            next_s = due_s + self._config.regroup_period_s
-            self._set_tick(next_s if next_s > now_s else now_s + self._config.regroup_period_s)
+            self._set_tick(next_turn_s(due_s, now_s, self._config.regroup_period_s))
 
     def _hurry(self, now_s: float) -> None:
         """Tell of a change of phase before the period is over."""
@@ -200,14 +201,12 @@ class Regroup:
 
     def receive(self, now_s: float, item: Received) -> None:
         """Take a datagram of regroup's channel."""
-        try:
-            message = _decoder.decode(item.data)
-        except msgspec.DecodeError:
-            message = None
-        if message is None or not message.fits(self._config.nodes):
-            self._ctx.garbage[self._channel] += 1
+        message = self._ctx.decode(item, _decoder)
+        if message is None:
             return
-        if self._concerns_us(item.source, message):
+        if not message.fits(self._config.nodes):
+            self._ctx.count_garbage(item)
+        elif self._concerns_us(item.source, message):
             self._take(now_s, item.source, message)
 
     def _concerns_us(self, source: NodeId, message: Message) -> bool:

@@ -109,6 +109,10 @@ class Run:
         self.audience = self.members
         self.connectivity = [0] * self.nodes
 
+    def set_back(self, now_s: float) -> None:
+        """Let no time-out wait for a time that the clock had before it was set back."""
+        self.started_s, self.entered_s = min(self.started_s, now_s), min(self.entered_s, now_s)
+
     def enter(self, now_s: float, phase: Phase) -> None:
         """Go on to the next phase."""
         self.phase, self.entered_s = phase, now_s
