@@ -10,7 +10,12 @@ from lab.errors import LabError
 from lab.stacks.checking import Violation, check
 from lab.stacks.events import HALTED, STARTED, Event
 from lab.stacks.mscs.config import make_config
-from lab.stacks.mscs.failover_invariants import CHECKERS
+from lab.stacks.mscs.failover_invariants import (
+    DurableIsRecovered,
+    GroupsCameToRest,
+    OneNodeAtATime,
+    ReplicasAgree,
+)
 from lab.stacks.mscs.gup import GupResult
 from lab.stacks.mscs.managers import Managers
 from lab.stacks.mscs.objects import Objects
@@ -19,6 +24,7 @@ from lab.stacks.mscs.rpc import RpcResult
 
 from mscs_desk import Agenda, Desk, Volume  # isort: skip
 
+CHECKERS = (OneNodeAtATime, ReplicasAgree, DurableIsRecovered)
 DETECTION_S, STEP_S = 10.0, 0.003
 
 
@@ -199,9 +205,9 @@ class LittleCluster:
                 now[event.node] = event.phase
         return [node for node, phase in now.items() if phase == "online"]
 
-    def violations(self) -> list[Violation]:
+    def violations(self, *, at_rest: bool = False) -> list[Violation]:
         """What the checkers of invariants find."""
-        return check(CHECKERS, self.events)
+        return check((*CHECKERS, GroupsCameToRest) if at_rest else CHECKERS, self.events)
 
     def log_event(self, node: int, kind: str, phase: str = "", **fields: Any) -> None:
         """Note an event."""

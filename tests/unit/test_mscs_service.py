@@ -9,7 +9,7 @@ import pytest
 from lab.stacks.checking import check
 from lab.stacks.events import HALTED, REPLY, Event
 from lab.stacks.mscs.failover import FailoverManager
-from lab.stacks.mscs.failover_invariants import CHECKERS
+from lab.stacks.mscs.invariants import CHECKERS, CONVERGED
 from lab.stacks.plan import Action, Ask, CasePlan, Fault
 from lab.world import run_case
 
@@ -31,7 +31,7 @@ WEB: dict[str, Any] = {
 def run(nodes: int, over_s: float, *actions: Action) -> list[Event]:
     """Run members of a formed cluster with one group, and check all that always holds."""
     events = run_unchecked(nodes, over_s, *actions)
-    assert check(CHECKERS, events) == []
+    assert check((*CHECKERS, *CONVERGED), events) == []
     return events
 
 

@@ -50,7 +50,7 @@ class FailoverManager:
         """The nodes that take part; empty while this node has no part in a cluster."""
         self._proposing = False
         self._quiet = False
-        events.subscribe(DatabaseChanged, lambda now_s, event: self._reconcile(now_s))
+        events.subscribe(DatabaseChanged, self._database_changed)
         events.subscribe(LocalGroupChanged, lambda now_s, event: self._reconcile(now_s))
         events.subscribe(MembersChanged, lambda now_s, event: self._reconcile(now_s))
 
@@ -69,6 +69,20 @@ class FailoverManager:
         state = self._objects.state_of(group.name)
         candidates = self._candidates(group, self._members()) - {state.owner}
         return choose_owner(group, candidates, self._load(self._objects))
+
+    def _database_changed(self, now_s: float, event: DatabaseChanged) -> None:
+        for group in self._objects.all(Group):
+            state = self._objects.state_of(group.name)
+            if event.keys & {group.handle, state.handle}:
+                self._ctx.emit(
+                    "group",
+                    phase=state.phase,
+                    group=group.name,
+                    owner=state.owner,
+                    target=state.target,
+                    wanted=group.online,
+                )
+        self._reconcile(now_s)
 
     # --- from what is to what should be ----------------------------------------------------
 

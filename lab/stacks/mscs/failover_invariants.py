@@ -125,4 +125,64 @@ class DurableIsRecovered:
         return None
 
 
-CHECKERS = (OneNodeAtATime, ReplicasAgree, DurableIsRecovered)
+class GroupsCameToRest:
+    """When a case has come to rest, members agree on groups, and those meant to be online are so.
+
+    A group that has failed for good stays where it is.
+    """
+
+    name = "groups are where all say that they are"
+    kinds = frozenset({"group", "resource"}) | Running.KINDS
+
+    def __init__(self) -> None:
+        self._running = Running()
+        self._told: dict[str, dict[NodeId, Event]] = {}
+        """The last event of each group, by node."""
+        self._online: dict[NodeId, dict[str, set[str]]] = {}
+        """The resources that are online on each node, by group."""
+
+    def feed(self, event: Event) -> str | None:
+        """Take the next event."""
+        if event.kind == "group":
+            self._told.setdefault(event.fields["group"], {})[event.node] = event
+        elif event.kind == "resource":
+            groups = self._online.setdefault(event.node, {})
+            online = groups.setdefault(event.fields["group"], set())
+            online.discard(event.fields["resource"])
+            if event.phase == "online":
+                online.add(event.fields["resource"])
+        else:
+            self._running.feed(event)
+            if event.kind == STARTED:
+                self._online.pop(event.node, None)
+                for told in self._told.values():
+                    told.pop(event.node, None)
+        return None
+
+    def finish(self, now_s: float) -> str | None:
+        """The case is over."""
+        for group, told in sorted(self._told.items()):
+            wrong = self._judge(group, [e for n, e in told.items() if n in self._running.nodes])
+            if wrong is not None:
+                return wrong
+        return None
+
+    def _judge(self, group: str, told: list[Event]) -> str | None:
+        if not told:
+            return None
+        first = told[0]
+        for event in told:
+            if (event.phase, event.fields) != (first.phase, first.fields):
+                return f"nodes {first.node} and {event.node} differ about {group}"
+        if not first.fields["wanted"] or first.phase == "failed":
+            return None
+        owner = first.fields["owner"]
+        if first.phase != "online" or owner not in self._running.nodes:
+            return f"{group} is {first.phase} at node {owner}"
+        for node in sorted(self._running.nodes):
+            online = self._online.get(node, {}).get(group)
+            if bool(online) != (node == owner):
+                return (
+                    f"{group} is online at node {owner}, and node {node} has {online or 'nothing'}"
+                )
+        return None

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from lab.stacks.checking import CheckerMaker
-from lab.stacks.mscs.failover_invariants import DurableIsRecovered, OneNodeAtATime, ReplicasAgree
+from lab.stacks.mscs.failover_invariants import (
+    DurableIsRecovered,
+    GroupsCameToRest,
+    OneNodeAtATime,
+    ReplicasAgree,
+)
 from lab.stacks.mscs.gup_invariants import AllOrNone, OneAtATime, TotalOrder
 from lab.stacks.mscs.join_invariants import LockIsGivenBack, OneJoinAtATime
 from lab.stacks.mscs.membership_invariants import MEMBERSHIP_CHECKERS, AllAdmitted
@@ -16,4 +21,10 @@ CHECKERS: tuple[CheckerMaker, ...] = (
     OneNodeAtATime,
     DurableIsRecovered,
 )
-CONVERGED: tuple[CheckerMaker, ...] = (AllAdmitted, AllOrNone, LockIsGivenBack, ReplicasAgree)
+CONVERGED: tuple[CheckerMaker, ...] = (
+    AllAdmitted,
+    AllOrNone,
+    LockIsGivenBack,
+    ReplicasAgree,
+    GroupsCameToRest,
+)
