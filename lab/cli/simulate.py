@@ -36,6 +36,9 @@ def simulate(
     faults: Annotated[
         bool, typer.Option("--faults/--no-faults", help="Whether anything goes wrong.")
     ] = True,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="With --seeds: do not end with the first failure.")
+    ] = False,
     trace: Annotated[
         bool, typer.Option("--trace", help="Print what is done and what happens, line by line.")
     ] = False,
@@ -65,7 +68,7 @@ def simulate(
             _print_case(trial.case(seed).plan, trial)
         outcomes = [try_seed(trial, seed)]
     else:
-        outcomes = _try_many(trial, _range(seeds))
+        outcomes = _try_many(trial, _range(seeds), keep_going=keep_going)
     failed = next((outcome for outcome in outcomes if outcome.violation is not None), None)
     shortest = _shortest(trial, failed) if failed is not None and shrink else None
     if json_output:
@@ -89,7 +92,7 @@ def _range(seeds: str) -> range:
     return range(int(first), int(last) + 1)
 
 
-def _try_many(trial: "Trial", seeds: range) -> "list[Outcome]":
+def _try_many(trial: "Trial", seeds: range, *, keep_going: bool) -> "list[Outcome]":
     import time
 
     from lab.cli.progress import show_progress
@@ -99,13 +102,13 @@ def _try_many(trial: "Trial", seeds: range) -> "list[Outcome]":
     started_s = time.monotonic()
     outcomes: list[Outcome] = []
     with show_progress() as on_event:
-        for outcome in try_seeds(trial, seeds):
+        for outcome in try_seeds(trial, seeds, keep_going=keep_going):
             outcomes.append(outcome)
             done = len(outcomes) / len(seeds)
             left_s = (time.monotonic() - started_s) * (1 - done) / done
             message = f"{len(outcomes)} of {len(seeds)} seeds"
             on_event(Event("simulate", message, done, left_s))
-    return outcomes
+    return sorted(outcomes, key=lambda outcome: outcome.seed)
 
 
 def _shortest(trial: "Trial", failed: "Outcome") -> "CasePlan":

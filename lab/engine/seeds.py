@@ -64,8 +64,8 @@ def try_seed(trial: Trial, seed: int) -> Outcome:
     )
 
 
-def try_seeds(trial: Trial, seeds: Iterable[int]) -> Iterator[Outcome]:
-    """Run the cases of many seeds; yields outcomes as they come, the last one may be a failure.
+def try_seeds(trial: Trial, seeds: Iterable[int], *, keep_going: bool = False) -> Iterator[Outcome]:
+    """Run the cases of many seeds and yield what comes out, until one fails or to the end.
 
     Raises:
         LabError: a process was ended from outside.
@@ -80,7 +80,7 @@ def try_seeds(trial: Trial, seeds: Iterable[int]) -> Iterator[Outcome]:
             for future in done:
                 outcome = future.result()
                 yield outcome
-                if outcome.violation is not None:
+                if outcome.violation is not None and not keep_going:
                     pool.shutdown(wait=False, cancel_futures=True)
                     return
 

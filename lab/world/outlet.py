@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from lab.errors import LabError
 from lab.ethernet.agenda import Agenda, to_ns
 from lab.ethernet.frames import Frame
 from lab.ethernet.networks import Network
@@ -109,12 +110,21 @@ class Outlet:
         source, network, data = host.number, send.network, send.data
         self.sent += 1
         name = f"{source}.{host.incarnation}.{self.sent}"
-        medium = self._networks[network]
+        medium = self._network(network)
         item = Received(source, network, send.channel, data, name)
         frame = Frame(source, network, medium.wire_ns(len(data)), item, send.label)
         if self._record.traffic:
             self._record.sent(source, host.incarnation, frame, peer, name)
         medium.send(frame, targets)
+
+    def _network(self, number: int) -> Network:
+        try:
+            return self._networks[number]
+        except IndexError:
+            raise LabError(
+                f"the stack uses network {number}, and the plan has {len(self._networks)}",
+                remedy="give the plan more networks, or name fewer in the stack's options",
+            ) from None
 
     def _reply(self, host: Host, _: Level, reply: Reply) -> None:
         fields = {"id": reply.id, "ok": reply.ok, "value": reply.value}

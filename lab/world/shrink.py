@@ -177,12 +177,8 @@ def _simpler(action: Action) -> list[Action]:
 
 def _simpler_surroundings(shrinker: _Shrinker, plan: CasePlan) -> CasePlan:
     """Leave out options, and take plain networks."""
-    plain = (NetworkPlan(),)
-    simpler = [
-        msgspec.structs.replace(plan, networks=networks)
-        for networks in (plain, plain * len(plan.networks))
-    ]
-    plan = shrinker.first(plan, simpler)
+    plain = (NetworkPlan(),) * len(plan.networks)
+    plan = shrinker.first(plan, [msgspec.structs.replace(plan, networks=plain)])
     for key in list(plan.options):
         options = {name: value for name, value in plan.options.items() if name != key}
         plan = shrinker.first(plan, [msgspec.structs.replace(plan, options=options)])

@@ -26,6 +26,8 @@ from lab.world.world import CaseResult, World
 RESTART_EVERY_S = 5.0
 """In the end, whatever does not run is started so often."""
 _MOST_FAULTS = 10
+_SPARE_S = 10.0
+"""With fewer actions an invariant may break this much later, and still counts."""
 _SLOW_BYTES_PER_S = 1.25e6
 """Of hubs: Ethernet of 10 Mbit/s."""
 _VALUES: dict[FaultKind, tuple[float, ...]] = {
@@ -118,7 +120,7 @@ def shrink_case(
 ) -> CasePlan:
     """Return the shortest case found that breaks an invariant which a case was seen to break.
 
-    A case that failed to converge keeps its healing.
+    A case that failed to converge keeps its healing; any other ends soon after it failed.
     """
 
     def fails(plan: CasePlan) -> bool:
@@ -128,14 +130,19 @@ def shrink_case(
             return False
         return found is not None and found.checker == violation.checker
 
-    healed_s = case.healed_s if violation.t_s > case.healed_s else None
+    converging = violation.t_s >= case.plan.over_s
     return shrink(
-        case.plan,
+        case.plan if converging else _cut_short(case.plan, violation.t_s + _SPARE_S),
         fails,
-        ending_from_s=healed_s,
+        ending_from_s=case.healed_s if converging else None,
         least_nodes=exercise.nodes[0],
         most_runs=most_runs,
     )
+
+
+def _cut_short(plan: CasePlan, end_s: float) -> CasePlan:
+    actions = tuple(action for action in plan.actions if action.at_s < end_s)
+    return msgspec.structs.replace(plan, actions=actions, over_s=min(end_s, plan.over_s))
 
 
 def _networks(random: Random) -> tuple[NetworkPlan, ...]:

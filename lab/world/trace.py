@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import Any
 
 from lab.stacks.checking import Violation
 from lab.stacks.events import FAULT, RECEIVE, SEND, Event
 from lab.stacks.plan import Action, Ask, CasePlan
 
 _LONGEST = 160
+_USUAL: tuple[Any, ...] = ([], None, 0.0, "idle")
+"""What a fault has where nothing was said."""
 
 
 def plan_lines(plan: CasePlan) -> Iterator[str]:
@@ -17,8 +21,10 @@ def plan_lines(plan: CasePlan) -> Iterator[str]:
     yield f"{plan.nodes} nodes of {plan.stack} on {networks}; seed {plan.seed}"
     if plan.options:
         yield "options: " + ", ".join(f"{key}={value}" for key, value in plan.options.items())
-    for action in plan.actions:
-        yield f"{action.at_s:9.1f} s  {action_text(action)}"
+    for text, group in groupby(plan.actions, action_text):
+        same = list(group)
+        times = f" ({len(same)} times until {same[-1].at_s:g} s)" if len(same) > 1 else ""
+        yield f"{same[0].at_s:9.1f} s  {text}{times}"
 
 
 def action_text(action: Action) -> str:
@@ -65,8 +71,14 @@ def _event_text(event: Event) -> str:
     if event.kind == RECEIVE:
         return f"n{event.node} <- n{fields['peer']}: {fields['label']} ({event.cause})"
     if event.kind == FAULT:
-        said = ", ".join(f"{key}={value}" for key, value in fields.items() if value)
-        return f"--- {event.phase} {said}"
-    told = ", ".join(f"{key}={value}" for key, value in fields.items())
+        return f"--- {event.phase} {_told({k: v for k, v in fields.items() if v not in _USUAL})}"
+    told = _told(fields)
     cause = f" because of {event.cause}" if event.cause else ""
     return f"n{event.node} {event.kind} {event.phase} {told}{cause}".replace("  ", " ")
+
+
+def _told(fields: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{key}={value:.6g}" if isinstance(value, float) else f"{key}={value}"
+        for key, value in fields.items()
+    )

@@ -237,3 +237,8 @@ def test_case_ends_some_time_after_its_last_action() -> None:
 def test_plan_that_names_what_is_not_there_is_refused(fault: Fault) -> None:
     with pytest.raises(LabError, match="there is no"):
         run(Action(1.0, fault))
+
+
+def test_stack_that_uses_a_network_that_is_not_there_is_refused() -> None:
+    with pytest.raises(LabError, match="uses network 0, and the plan has 0"):
+        run(networks=())
