@@ -32,7 +32,7 @@ def replay_command(
     Example:
 
     \b
-      lab replay results/mscs-regroup/latest/logs/3.1.journal
+      lab replay results/mscs-regroup/latest/raw/CASE/3.1.journal
       lab replay 3.1.journal --json
     """
     import msgspec
