@@ -81,6 +81,7 @@ class FailoverManager:
                     owner=state.owner,
                     target=state.target,
                     wanted=group.online,
+                    resources=len(self._objects.resources_of(group.name)),
                 )
         self._reconcile(now_s)
 

@@ -128,7 +128,7 @@ class DurableIsRecovered:
 class GroupsCameToRest:
     """When a case has come to rest, members agree on groups, and those meant to be online are so.
 
-    A group that has failed for good stays where it is.
+    What has failed for good stays as it is.
     """
 
     name = "groups are where all say that they are"
@@ -174,7 +174,7 @@ class GroupsCameToRest:
         for event in told:
             if (event.phase, event.fields) != (first.phase, first.fields):
                 return f"nodes {first.node} and {event.node} differ about {group}"
-        if not first.fields["wanted"] or first.phase == "failed":
+        if not first.fields["wanted"] or first.phase in ("failed", "partial"):
             return None
         owner = first.fields["owner"]
         if first.phase != "online" or owner not in self._running.nodes:
