@@ -116,7 +116,7 @@ class FailoverManager:
                 resources = self._objects.resources_of(group.name)
                 self._resources.run(now_s, group.name, resources, group.starts)
                 running.discard(group.name)
-        for name in running:
+        for name in sorted(running):
             self._resources.stop(now_s, name)
 
     # --- as an owner -----------------------------------------------------------------------
