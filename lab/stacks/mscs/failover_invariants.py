@@ -180,9 +180,7 @@ class GroupsCameToRest:
         if first.phase != "online" or owner not in self._running.nodes:
             return f"{group} is {first.phase} at node {owner}"
         for node in sorted(self._running.nodes):
-            online = self._online.get(node, {}).get(group)
-            if bool(online) != (node == owner):
-                return (
-                    f"{group} is online at node {owner}, and node {node} has {online or 'nothing'}"
-                )
+            online = len(self._online.get(node, {}).get(group, ()))
+            if online != (first.fields["resources"] if node == owner else 0):
+                return f"{group} is online at node {owner}, and node {node} has {online} resources"
         return None
