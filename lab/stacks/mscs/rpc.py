@@ -144,10 +144,10 @@ class Rpc:
 
     # --- as a client -----------------------------------------------------------------------
 
-    def _transmit(self, now_s: float, number: int) -> None:
+    def _transmit(self, now_s: float, number: int, *, again: bool = False) -> None:
         call = self._calls[number]
         network = self._network.pick(call.to)
-        label = f"rpc {call.request.method}"
+        label = f"rpc {call.request.method}{' again' if again else ''}"
         self._ctx.send(call.to, network, CHANNEL, _encoder.encode(call.request), label)
         next_s = now_s + call.wait_s
         if call.deadline_s is not None:
@@ -165,7 +165,7 @@ class Rpc:
             self._end(now_s, number, RpcResult(ok=False, error=NO_ANSWER))
         else:
             call.wait_s = min(2 * call.wait_s, self._config.rpc_keepalive_s)
-            self._transmit(now_s, number)
+            self._transmit(now_s, number, again=True)
 
     def _heard(self, now_s: float, source: NodeId, message: Answer | Working) -> None:
         call = self._calls.get(message.call)
