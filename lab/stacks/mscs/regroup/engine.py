@@ -229,8 +229,8 @@ class Regroup:
             self._tell_end(now_s, source, message)
         elif message.attempt == run.attempt and run.collecting:
             run.merge(now_s, self._ctx.node, source, message)
-            self._adopt(run, message)
             self._take_decision(now_s, run, message)
+            self._adopt(run, message)
             self._evaluate(now_s)
 
     def _tell_end(self, now_s: float, source: NodeId, message: Message) -> None:
@@ -246,6 +246,8 @@ class Regroup:
     def _adopt(self, run: Run, message: Message) -> None:
         """Judge by the newest membership that anybody in this run knows to be decided."""
         origin = self._known_origin()
+        if self._ctx.halted:
+            return
         if message.origin.order > origin.order:
             self.origin, self.joining = message.origin, dict(message.joining)
             run.members = mask(message.origin.members)
@@ -255,7 +257,7 @@ class Regroup:
             self.joining |= message.joining
 
     def _take_decision(self, now_s: float, run: Run, message: Message) -> None:
-        if message.decision is None or self._ctx.halted:
+        if message.decision is None:
             return
         mine = message.tie_breaker == run.tie_breaker
         if run.phase == Phase.CLOSING and mine and run.decision is None:
