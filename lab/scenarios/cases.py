@@ -18,7 +18,6 @@ from lab.scenarios.stack_model import (
     Case,
     Medium,
     ParameterValue,
-    Settings,
     StackScenario,
     Sweep,
     TimelineEntry,
@@ -59,6 +58,8 @@ class PlannedCase:
     variant: str = PLAIN
     parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
     repetition: int = 1
+    sweep: str = ""
+    """The name of the sweep that it belongs to, if that has one."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class _Wanted:
     """A case before it is planned: a written one, or one point of a sweep."""
 
     loc: Loc
-    settings: Settings
+    settings: Sweep | Case
     case: Case
     repetition: int = 1
 
@@ -74,6 +75,11 @@ class _Wanted:
     def name(self) -> str:
         """Unique among the cases."""
         return self.case.name + (f"-r{self.repetition}" if self.case.repetitions > 1 else "")
+
+    @property
+    def sweep(self) -> str:
+        """The name of the sweep, empty when it is none or has none."""
+        return (self.settings.name or "") if isinstance(self.settings, Sweep) else ""
 
 
 def planned_cases(scenario: StackScenario) -> tuple[PlannedCase, ...]:
@@ -194,6 +200,7 @@ def _planned(scenario: StackScenario, wanted: _Wanted) -> PlannedCase:
         variant=case.variant,
         parameters=case.parameters,
         repetition=wanted.repetition,
+        sweep=wanted.sweep,
     )
 
 

@@ -186,11 +186,12 @@ def test_more_than_a_few_lost_lines_are_not_forgiven(contained: StackRunMaker):
 def test_cases_are_chosen_by_their_labels(tmp_path: Path):
     sweeps = [
         {"nodes": [2, 4], "parameters": {"bytes": [50, 60]}},
-        {"nodes": [3], "load": ["heavy"]},
+        {"nodes": [3], "load": ["heavy"], "name": "loaded"},
     ]
     run = StackRunMaker(tmp_path, scenario_of(sweeps=sweeps)).observe()
     assert list(run.chosen(bytes=50).index) == ["n2-bytes50", "n4-bytes50"]
     assert list(run.chosen(load="heavy")["nodes"]) == [3]
+    assert list(run.chosen(sweep="loaded").index) == ["loaded-n3-heavy"]
     for labels in ({"load": "moderate"}, {"colour": "red"}):
         with pytest.raises(MissingDataError, match="has no case with"):
             run.chosen(**labels)

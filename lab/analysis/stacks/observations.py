@@ -40,7 +40,8 @@ class StackObservations:
 
     @cached_property
     def cases(self) -> pd.DataFrame:
-        """The table of cases by name, with a column for each parameter that any case has."""
+        """The table of cases by name, with the name of each one's sweep as ``sweep`` and a column
+        for each parameter that any case has."""
         table = self.tables["cases"]
         parameters = pd.DataFrame(
             [json.loads(text) for text in table["parameters"]], index=table.index
@@ -49,6 +50,9 @@ class StackObservations:
             column: table[column].astype("str")
             for column in ("case", "load", "network_load", "medium", "variant")
         }
+        words["sweep"] = words["case"].map(
+            {name: planned.sweep for name, planned in self.planned.items()}
+        )
         return table.assign(**words).join(parameters).set_index("case")
 
     def chosen(self, **labels: object) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import pandas as pd
 from lab.analysis.stacks.observations import StackObservations
 from lab.stacks.events import FAULT, HALTED, REPLY, REQUEST, STARTED
 
-MOST_STORIES = 4
+MOST_STORIES = 6
 READABLE_NODES = 8
 """With more nodes, arrows between them cannot be told apart."""
 LEAD = 0.04
@@ -41,7 +41,7 @@ def stories(run: StackObservations) -> list[str]:
     done = run.cases[run.cases["ended_s"].notna()]
     if done.empty:
         return []
-    same = ["load", "network_load", "medium", "variant", "parameters"]
+    same = ["sweep", "load", "network_load", "medium", "variant", "parameters"]
     order = done.assign(
         too_large=done["nodes"] > READABLE_NODES,
         rank=done["nodes"].where(done["nodes"] > READABLE_NODES, -done["nodes"]),

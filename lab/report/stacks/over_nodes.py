@@ -13,7 +13,7 @@ from lab.report.palette import SERIES
 from lab.report.stacks.arrows import group_of
 from lab.scenarios.stack_model import PLAIN
 
-MOST_KINDS = 4
+MOST_KINDS, MOST_SETTINGS = 3, 4
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 _SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up")
 
@@ -21,6 +21,7 @@ _SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up")
 def setting(row: pd.Series) -> str:
     """What sets a case apart beside its nodes, in words."""
     words = [
+        row["sweep"],
         row["load"] if row["load"] != "idle" else "",
         f"network {row['network_load']}" if row["network_load"] != "idle" else "",
         row["medium"] if row["medium"] != "switch" else "",
@@ -44,7 +45,7 @@ def message_figure(rates: pd.DataFrame) -> Figure:
     """Messages a second over the nodes, a line for each kind and setting, on two log axes."""
     figure = plain_figure(430)
     kinds = list(rates.groupby("kind")["messages"].sum().sort_values(ascending=False).index)
-    settings = list(dict.fromkeys(rates["setting"]))
+    settings = shown_settings(rates)
     for colour, kind in zip(SERIES, kinds[:MOST_KINDS], strict=False):
         for name, dash, symbol, own in _each(rates[rates["kind"] == kind], settings):
             means = own.groupby("nodes")["per_s"].mean()
@@ -65,6 +66,14 @@ def message_figure(rates: pd.DataFrame) -> Figure:
     figure.update_xaxes(type="log", title_text="nodes", tickvals=places, ticktext=places)
     figure.update_yaxes(type="log", title_text="messages sent per s", dtick=1)
     return figure
+
+
+def shown_settings(rates: pd.DataFrame) -> list[str]:
+    """The settings with the most sizes, as many as can be told apart."""
+    sizes = rates.groupby("setting", sort=False)["nodes"].nunique()
+    return [str(name) for name in sizes.sort_values(ascending=False, kind="stable").index][
+        :MOST_SETTINGS
+    ]
 
 
 def _each(rates: pd.DataFrame, settings: list[str]) -> Iterator[tuple[str, str, str, pd.DataFrame]]:

@@ -74,10 +74,12 @@ def results(run: StackObservations) -> str:
     rates = over_nodes.message_rates(run)
     if rates.empty:
         return "".join(parts) + lacking("messages", "messages")
+    shown, all_of_them = len(over_nodes.shown_settings(rates)), rates["setting"].nunique()
+    some = f" Drawn are {shown} of {all_of_them} settings." if shown < all_of_them else ""
     return "".join(parts) + figure(
         over_nodes.message_figure(rates),
         "Datagrams sent per virtual second by all nodes together, as a mean over each case, "
-        "by the first word of their label. Both axes are logarithmic.",
+        f"by the first word of their label. Both axes are logarithmic.{some}",
     )
 
 
