@@ -108,3 +108,18 @@ class CasePlan(msgspec.Struct, frozen=True):
     """Real seconds a virtual second; of no meaning to the simulated world."""
     settle_s: float | None = None
     """If given, the case ends so long after its last action, where that is before ``over_s``."""
+
+
+def starting_nodes(plan: CasePlan) -> list[int]:
+    """Return the nodes whose program starts at 0: those that no restart starts, or one at 0."""
+    ordered: dict[int, list[Action]] = {}
+    for action in plan.actions:
+        if isinstance(action.does, Fault) and action.does.fault == "restart":
+            for node in action.does.nodes or range(1, plan.nodes + 1):
+                ordered.setdefault(node, []).append(action)
+    return [
+        node
+        for node in range(1, plan.nodes + 1)
+        if node not in ordered
+        or any(action.at_s == 0 and action.after is None for action in ordered[node])
+    ]

@@ -31,7 +31,7 @@ from lab.results.cases import CaseRecord, Count
 from lab.shell.plan import epoch_in, shell_plan
 from lab.stacks.events import FAULT, REQUEST, Event, event_line, read_events
 from lab.stacks.lateness import quantile_s
-from lab.stacks.plan import Action, Ask, CasePlan, Fault
+from lab.stacks.plan import Action, Ask, CasePlan, Fault, starting_nodes
 from lab.world.world import COLLISION, RUNTIME
 
 MEDIUM_FILE = "medium.json"
@@ -104,13 +104,7 @@ class _Case:
 
     def start(self) -> None:
         """Start the programs of the nodes that are there from the beginning."""
-        late = {
-            node
-            for action in self._plan.actions
-            if isinstance(action.does, Fault) and action.does.fault == "restart"
-            for node in action.does.nodes or self._nodes.all
-        }
-        first = [node for node in self._nodes.all if node not in late]
+        first = starting_nodes(self._plan)
         for node in first:
             self._nodes.start(node)
         self._nodes.wait_until_ready(first, self._epoch_ns / 1e9)
