@@ -94,6 +94,7 @@ def build(site: Site, on_progress: Progress, furnish: Callable[[LabState], None]
             owner=site.owner,
             run_dir=str(site.run_dir) if site.run_dir is not None else None,
         )
+        ovs.give_precedence()
         try:
             with rcu.expedited():
                 _build(state, site, hosts, on_progress)

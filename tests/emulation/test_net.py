@@ -242,6 +242,13 @@ def test_unknown_and_dead_hosts_are_named(lab: LabState):
         net.popen_in_host(lab, "n65", ["true"])
 
 
+def test_the_switches_come_before_other_sessions(lab: LabState):
+    group = Path(f"/proc/{ovs.switch_daemon_pid()}/autogroup")
+    if not group.exists():
+        pytest.skip("this kernel does not group processes by session")
+    assert group.read_text().split()[-1] == "-20"
+
+
 def test_the_tree_comes_and_goes_quickly_and_leaves_nothing():
     """Runs last: the module's lab is taken down and another one is measured."""
     net.down()
