@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
-from lab.emulation import cards, cleanup, net, netlink, ovs, rcu, veth
+from lab.emulation import cards, cleanup, net, netlink, ovs, tuning, veth
 from lab.emulation.labels import (
     alias_of,
     bridge_name,
@@ -104,7 +104,7 @@ def bare() -> Iterator[None]:
             lab_dir(lab_id).mkdir(parents=True)
             state = LabState(lab_id, CHAIN_NAME, 1.0, 1, time.time())
             save_state(state)
-            with rcu.expedited():
+            with tuning.tuned():
                 _build(topology, lab_id)
         except BaseException:
             cleanup.remove(lab_id)

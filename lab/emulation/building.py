@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from lab.emulation import cleanup, docker_hosts, mininet_hosts, ovs, rcu, veth
+from lab.emulation import cleanup, docker_hosts, mininet_hosts, ovs, tuning, veth
 from lab.emulation.cleanup import inventory
 from lab.emulation.docker_hosts import Box
 from lab.emulation.labels import (
@@ -96,7 +96,7 @@ def build(site: Site, on_progress: Progress, furnish: Callable[[LabState], None]
         )
         ovs.give_precedence()
         try:
-            with rcu.expedited():
+            with tuning.tuned():
                 _build(state, site, hosts, on_progress)
                 furnish(state)
             state.ready = True

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from lab.emulation import docker_hosts, ovs, processes, rcu, realtime, veth
+from lab.emulation import docker_hosts, ovs, processes, realtime, tuning, veth
 from lab.emulation.docker_hosts import DockerUnreachableError
 from lab.emulation.labels import CARDS_NETNS, RUN_ROOT, is_lab_id
 from lab.emulation.ovs import OvsUnreachableError
@@ -165,7 +165,7 @@ def down(lab_id: str | None = None) -> DownReport:
 def remove(lab_id: str | None = None) -> DownReport:
     """Do the work of :func:`down`; the caller holds the machine lock."""
     started = time.monotonic()
-    rcu.restore()
+    tuning.restore()
     report = DownReport()
     removed: set[Thing] = set()
     for _ in range(_ROUNDS):
@@ -203,7 +203,7 @@ def _remove_all(before: Inventory, targets: Collection[str]) -> list[LabError]:
         except OSError as error:
             failures.append(LabError(str(error)))
 
-    with rcu.expedited():
+    with tuning.tuned():
         # Side by side, because each of these mostly waits for somebody else.
         with ThreadPoolExecutor(3) as pool:
             for step in (

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from lab.emulation import docker_hosts, net
 from lab.emulation.node_programs import node_box
-from lab.emulation.rcu import KNOB, RECORD
 from lab.emulation.state import LabState
+from lab.emulation.tuning import RECORD, SETTINGS
 from lab.engine.cluster import standing
 from lab.topology import Topology, from_description, load_topology
 
@@ -72,7 +72,7 @@ def traces() -> dict[str, object]:
         "containers": run("docker", "ps", "-aq", "--filter", "label=lab").split(),
         "holders": _pgrep("-x", "-f", "sleep infinity"),
         "files": sorted(str(path) for path in Path("/run/lab").glob("*")),
-        "grace periods": (KNOB.read_text(), RECORD.exists()),
+        "settings": ([path.read_text() for path in SETTINGS], RECORD.exists()),
     }
 
 
