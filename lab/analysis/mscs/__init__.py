@@ -1,5 +1,6 @@
 """What runs of the MSCS stack say about the claims of thesis chapter 7, a module a family."""
 
+from lab.analysis.mscs import partition, regroup
 from lab.analysis.stacks.observations import StackMeasures
 
-MEASURES = StackMeasures()
+MEASURES = StackMeasures().merged(partition.MEASURES, regroup.MEASURES)
