@@ -1,6 +1,15 @@
 """What runs of the MSCS stack say about the claims of thesis chapter 7, a module a family."""
 
-from lab.analysis.mscs import gup, gup_failures, gup_loaded, heartbeat, join, partition, regroup
+from lab.analysis.mscs import (
+    gup,
+    gup_failures,
+    gup_loaded,
+    heartbeat,
+    join,
+    join_loaded,
+    partition,
+    regroup,
+)
 from lab.analysis.stacks.observations import StackMeasures
 
 MEASURES = StackMeasures().merged(
@@ -9,6 +18,7 @@ MEASURES = StackMeasures().merged(
     gup_loaded.MEASURES,
     heartbeat.MEASURES,
     join.MEASURES,
+    join_loaded.MEASURES,
     partition.MEASURES,
     regroup.MEASURES,
 )
