@@ -306,7 +306,6 @@ def test_ansible_reaches_nodes_by_the_inventory(lab: LabState):
         env={
             **os.environ,
             "ANSIBLE_CONFIG": str(labnet.ROOT / "playbooks" / "ansible.cfg"),
-            "ANSIBLE_PIPELINING": "True",
         },
         capture_output=True,
         text=True,

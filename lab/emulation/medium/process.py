@@ -26,6 +26,8 @@ from lab.stacks.plan import NetworkPlan
 _EVERY_PROTOCOL = 0x0003
 _RING_FRAMES = 8192
 _FRAME_BYTES = 2048
+_BATCH_FRAMES = 32
+"""So many frames are put out at once, at the latest: others should not wait for the last of them."""
 _LONGEST_REST_S = 1.0
 
 
@@ -75,7 +77,8 @@ class Medium:
             raise LabError(f"the packet socket cannot be opened: {os.strerror(ffi.errno)}")
         self._wire = ffi.gc(wire, lib.wire_close)
         self.fd: int = lib.wire_fd(self._wire)
-        self._batch: list[object] = []
+        self._batch: list[tuple[int, object]] = []
+        """When each frame was due, and its bytes, which must stay until they are sent."""
         self._bytes, self._ifindex = ffi.new("uint32_t *"), ffi.new("int *")
         self._stamp = ffi.new("int64_t *")
         self.begin(setting)
@@ -128,15 +131,19 @@ class Medium:
 
     def _put_out(self, ifindex: int, data: bytes) -> None:
         kept = ffi.from_buffer(data)
-        self._batch.append(kept)
-        self.late.add((self._virtual_ns(time.monotonic_ns()) - self.agenda.now_ns) / NS)
-        if lib.wire_send(self._wire, ifindex, kept, len(data)):
+        self._batch.append((self.agenda.now_ns, kept))
+        lib.wire_send(self._wire, ifindex, kept, len(data))
+        if len(self._batch) == _BATCH_FRAMES:
             self._flush()
 
     def _flush(self) -> None:
-        if self._batch:
-            self.refused += lib.wire_flush(self._wire)
-            self._batch.clear()
+        if not self._batch:
+            return
+        self.refused += lib.wire_flush(self._wire)
+        now_ns = self._virtual_ns(time.monotonic_ns())
+        for due_ns, _ in self._batch:
+            self.late.add((now_ns - due_ns) / NS)
+        self._batch.clear()
 
     def _received(self, ifindex: int, data: bytes) -> None:
         if ifindex in self._hosts:
