@@ -1,6 +1,7 @@
 """What runs of the MSCS stack say about the claims of thesis chapter 7, a module a family."""
 
 from lab.analysis.mscs import (
+    failover,
     gup,
     gup_failures,
     gup_loaded,
@@ -13,6 +14,7 @@ from lab.analysis.mscs import (
 from lab.analysis.stacks.observations import StackMeasures
 
 MEASURES = StackMeasures().merged(
+    failover.MEASURES,
     gup.MEASURES,
     gup_failures.MEASURES,
     gup_loaded.MEASURES,
