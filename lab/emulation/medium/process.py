@@ -27,7 +27,7 @@ _EVERY_PROTOCOL = 0x0003
 _RING_FRAMES = 8192
 _FRAME_BYTES = 2048
 _BATCH_FRAMES = 32
-"""So many frames are put out at once, at the latest: others should not wait for the last of them."""
+"""So many frames are put out at once at most: the first should not wait for the last."""
 _LONGEST_REST_S = 1.0
 
 
