@@ -62,9 +62,10 @@ def state_messages(run: StackObservations, case: str) -> pd.DataFrame:
 def survivors(run: StackObservations, case: str) -> set[int]:
     """The nodes that nobody killed and that did not halt; a stalled one may be among them."""
     gone: set[int] = set()
-    faults = run.events(case, "fault")
-    for nodes in faults.loc[faults["phase"].isin(["kill", "wipe"]), "nodes"]:
-        gone |= set(nodes)
+    for phase in ("kill", "wipe"):
+        killed = run.events(case, "fault", phase)
+        for nodes in killed["nodes"] if len(killed) else ():
+            gone |= set(nodes)
     halted = run.of_case("events", case)
     gone |= set(halted.loc[halted["kind"] == "halted", "node"])
     return set(range(1, run.planned[case].nodes + 1)) - gone

@@ -79,9 +79,10 @@ def outcome(run: StackObservations, case: str) -> Outcome:
     nodes = frozenset(range(1, run.planned[case].nodes + 1))
     severed: dict[Pair, set[int]] = {}
     cut_off: set[int] = set()
-    for phase, named, peers, network in zip(
-        faults["phase"], faults["nodes"], faults["peers"], faults["network"], strict=True
-    ):
+    columns = (
+        [faults[name] for name in ("phase", "nodes", "peers", "network")] if len(faults) else []
+    )
+    for phase, named, peers, network in zip(*columns, strict=True):
         if phase == "quorum-cut":
             cut_off |= set(named) or set(nodes)
         if phase in ("cut", "one-way-cut"):
@@ -252,9 +253,8 @@ def agreement(run: StackObservations) -> Measurement:
     wrong = [found.case for found in _outcomes(run) if not found.one_view]
     rejoined, expected = 0, 0
     for case in (str(name) for name in run.chosen().index):
-        restarted = run.events(case, "fault")
-        restarted = restarted[restarted["phase"] == "restart"]
-        back = {int(node) for nodes in restarted["nodes"] for node in nodes}
+        restarted = run.events(case, "fault", "restart")
+        back = {int(node) for nodes in restarted.get("nodes", ()) for node in nodes}
         if back:
             expected += len(back)
             views = last_views(run, case).values()
