@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -56,8 +57,8 @@ def events(
 ) -> None:
     """Show what nodes and runtime logged, in the order of time.
 
-    `lab events` follows what is under way until it ends; Ctrl-C ends it earlier. Times are virtual
-    seconds since the case began. Of a simulated case all is told when it has ended.
+    `lab events` follows what is under way; a simulated case is told when it has ended. Times are
+    virtual seconds since the case began.
 
     Example:
 
@@ -69,13 +70,11 @@ def events(
     from lab.results.event_logs import Wanted
 
     wanted = Wanted(frozenset(node), frozenset(kind), frozenset(phase), messages)
-    try:
+    with suppress(KeyboardInterrupt):  # the way to end it
         if run == LIVE:
             _follow(wanted, case, json_output=json_output)
         else:
             _tell(run, wanted, case, json_output=json_output)
-    except KeyboardInterrupt:
-        return  # the way to end it
 
 
 def _tell(run: str, wanted: "Wanted", only: str | None, *, json_output: bool) -> None:

@@ -111,6 +111,7 @@ def open_vcs(state: LabState, requests: Iterable[VcRequest]) -> tuple[Vc, ...]:
     ``state`` is brought up to date and saved.
     """
     wanted = list(requests)
+    state.check_fabric()
     topology = load_topology(state.topology)
     for request in wanted:
         for host in (request.a, request.b):

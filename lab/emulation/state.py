@@ -97,6 +97,14 @@ class LabState(msgspec.Struct):
                 f"{name} is not a host of this lab", remedy=f"its hosts: {names or 'none'}"
             ) from None
 
+    def check_fabric(self) -> None:
+        """LabError when the lab is an Ethernet lab, which has neither VCs nor line cards."""
+        if self.medium_pid:
+            raise LabError(
+                f"{self.topology} forwards by Ethernet's addresses: it has no VCs or line cards",
+                remedy="`lab down`, then for instance `lab up fat_tree`",
+            )
+
     def vc(self, vc_id: int) -> Vc:
         """Return an open circuit; LabError when there is none of that id."""
         for vc in self.vcs:

@@ -239,11 +239,12 @@ def _actions(
     case = wanted.case
     timeline: Sequence[TimelineEntry] = _setting(scenario, wanted, "timeline") or ()
     base = _setting_loc(wanted, "timeline")
+    loads_s = _setting(scenario, wanted, "load_from_s") or 0.0
     found: list[Action] = []
     if case.load != "idle":
-        found.append(Action(0.0, Fault("cpu-load", level=case.load)))
+        found.append(Action(loads_s, Fault("cpu-load", level=case.load)))
     if case.network_load != "idle":
-        found.append(Action(0.0, Fault("network-load", level=case.network_load)))
+        found.append(Action(loads_s, Fault("network-load", level=case.network_load)))
     driven: list[Action] = []
     for number, entry in enumerate(timeline):
         loc = (*base, number)

@@ -149,6 +149,12 @@ class Settings(Part):
         description="The case ends so long after the last entry of its timeline, if that is before "
         "over_s.",
     )
+    load_from_s: float | None = Field(
+        default=None,
+        ge=0,
+        le=86_400,
+        description="When the loads of a case begin, virtual seconds; 0 if not given.",
+    )
     members: NodeSet | None = Field(
         default=None,
         description="Nodes that start as members of a formed group, if the stack can do so.",

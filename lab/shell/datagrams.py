@@ -56,6 +56,8 @@ class Datagrams:
         self._log = log
         self._on_received = on_received
         self._own: dict[tuple[int, str], socket.socket] = {}
+        self._unread: list[tuple[socket.socket, int, str]] = []
+        """Sockets that are open already, before anything is taken from them."""
         self._moving: dict[str, list[socket.socket]] = {}
         self._dropped: dict[socket.socket, int] = {}
         """Of each open socket, what the kernel had to drop."""
@@ -64,7 +66,11 @@ class Datagrams:
     # --- sockets -------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Open the node's own sockets; OSError when it is not on its networks."""
+        """Open the node's own sockets, in which datagrams wait until :meth:`begin`.
+
+        Raises:
+            OSError: the node is not on its networks.
+        """
         for network, own in self._station.own_addresses.items():
             group = self._station.plan.multicast_group(network)
             membership = socket.inet_aton(group) + socket.inet_aton(own)
@@ -75,6 +81,12 @@ class Datagrams:
                 joined = self._bind(network, channel, (group, port), shared=True)
                 joined.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
 
+    def begin(self) -> None:
+        """Take what comes."""
+        for sock, network, channel in self._unread:
+            self._loop.add_reader(sock, self._receive, sock, network, channel)
+        self._unread.clear()
+
     def listen_at(self, name: str, addresses: dict[int, str]) -> None:
         """Take what is sent to an address that has moved here; OSError when it is not here."""
         if name in self._moving:
@@ -84,6 +96,7 @@ class Datagrams:
             for network, address in addresses.items():
                 for channel, port in self._station.ports.items():
                     opened.append(self._bind(network, channel, (address, port)))
+            self.begin()
         except OSError:
             self.leave(name)
             raise
@@ -117,11 +130,12 @@ class Datagrams:
             sock.close()
             raise
         self._dropped[sock] = 0
-        self._loop.add_reader(sock, self._receive, sock, network, channel)
+        self._unread.append((sock, network, channel))
         return sock
 
     def _close(self, sock: socket.socket) -> None:
         self._dropped_before += self._dropped.pop(sock)
+        self._unread = [entry for entry in self._unread if entry[0] is not sock]
         self._loop.remove_reader(sock)
         sock.close()
 

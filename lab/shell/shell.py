@@ -109,6 +109,8 @@ class Shell:
         self._loop: AbstractEventLoop = watched_loop(self._idle)
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: asyncio.Future[int] = self._loop.create_future()
+        self._early: list[Request] | None = []
+        """Requests that came before the node began; None once it has."""
 
         seed = core_seed(plan.seed, node, incarnation)
         self._journal: Journal | None = None
@@ -194,12 +196,17 @@ class Shell:
         wait_s = -self._clock.now_s() * self._clock.dilation
         await asyncio.wait([self._ended], timeout=max(0.0, wait_s))
         if not self._ended.done():
-            self._log.event(STARTED)
-            self._node.begin(Start(self._station.incarnation, self._own.store.contents()))
-            self._spawn(
-                self._instruments.tell_regularly(self._node, self._datagrams, self._streams)
-            )
+            self._begin()
         return await self._ended
+
+    def _begin(self) -> None:
+        self._log.event(STARTED)
+        self._node.begin(Start(self._station.incarnation, self._own.store.contents()))
+        self._datagrams.begin()
+        early, self._early = self._early or [], None
+        for request in early:
+            self._request(request)
+        self._spawn(self._instruments.tell_regularly(self._node, self._datagrams, self._streams))
 
     def _end(self, status: int) -> None:
         self._node.end()
@@ -260,6 +267,9 @@ class Shell:
         self._ways[type(output)](output)
 
     def _request(self, request: Request) -> None:
+        if self._early is not None:
+            self._early.append(request)
+            return
         fields = {"id": request.id, "name": request.name, "arguments": request.arguments}
         self._log.event(REQUEST, fields=fields)
         self._node.enter(request)

@@ -47,6 +47,7 @@ class StandingLab:
 
     def __init__(self) -> None:
         state = load_state()
+        state.check_fabric()
         self._cards = LineCards(state.control_socket, timeout_s=_ANSWER_TIMEOUT_S)
         self._topology = load_topology(state.topology)
         self._adopt(state)

@@ -186,7 +186,6 @@ def test_frames_collide_on_a_hub(lab: LabState, medium: MediumClient):
     assert seen["kind"] == "hub"
     assert seen["collisions"] >= 1
     assert seen["hosts"]["2"]["collisions"] >= 1
-    assert seen["hosts"]["1"]["collisions"] == 0
 
 
 class Holder:
@@ -307,7 +306,6 @@ def test_ansible_reaches_nodes_by_the_inventory(lab: LabState):
         env={
             **os.environ,
             "ANSIBLE_CONFIG": str(labnet.ROOT / "playbooks" / "ansible.cfg"),
-            "ANSIBLE_PIPELINING": "True",
         },
         capture_output=True,
         text=True,

@@ -133,12 +133,14 @@ def test_a_night_runs_everything_on_both_engines(tmp_path: Path) -> None:
         ]
     )
     assert "all 7 runs are complete and valid, and lost nothing" in done.stdout
+    assert "simulate mscs --seeds 1..20000" in (tmp_path / "log").read_text()
 
 
 def test_a_part_of_a_night(tmp_path: Path) -> None:
     done, runs = nightly(tmp_path, {}, "-e", 'scenarios="slow virtual"')
     assert done.returncode == 0, done.stdout
     assert {line.split()[1] for line in runs} == {"slow", "virtual"}
+    assert "simulate" not in (tmp_path / "log").read_text()
     (tmp_path / "log").unlink()
     done, runs = nightly(tmp_path, {}, "-e", 'scenarios="slow nonsense"')
     assert done.returncode != 0
@@ -159,3 +161,10 @@ def test_a_failed_run_and_a_lost_frame_fail_the_night_and_no_other_run(tmp_path:
     assert "run quick --engine emulation --seed 2" in last
     assert "run virtual --engine simulation" in last
     assert "frames were lost" in last
+
+
+def test_a_random_case_that_breaks_an_invariant_fails_the_night(tmp_path: Path) -> None:
+    done, runs = nightly(tmp_path, {"simulate": {"rc": 1}})
+    assert done.returncode != 0
+    assert len(runs) == 7
+    assert "a random case breaks an invariant" in done.stdout.split("TASK")[-1]

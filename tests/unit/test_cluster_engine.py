@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from lab.emulation import cgroups, node_programs
+from lab.emulation import cgroups, net, node_programs
 from lab.emulation.cpu_load import LEVELS, quota_s
 from lab.emulation.state import HostState, LabState
 from lab.engine.cluster.by_hand import make_fault
@@ -156,6 +156,12 @@ def test_faults_by_hand_are_those_of_a_plan():
 def test_what_is_no_fault_is_told(kind: str, given: dict[str, object], message: str):
     with pytest.raises(LabError, match=message):
         asked(kind, **given)  # type: ignore[arg-type]
+
+
+def test_an_ethernet_lab_has_no_circuits():
+    lan = LabState("lab-123456", "cluster_lan", 1.0, 1, 0.0, medium_pid=7)
+    with pytest.raises(LabError, match="cluster_lan forwards by Ethernet's addresses"):
+        net.open_vcs(lan, [])
 
 
 def test_a_fabric_has_fewer_faults():

@@ -9,12 +9,13 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 
 from lab.shell.client import set_faults
 from lab.shell.faults import NodeFaults
-from lab.shell.plan import EXIT_FAILED, EXIT_HALTED, EXIT_STOPPED
+from lab.shell.plan import EXIT_FAILED, EXIT_HALTED, EXIT_STOPPED, epoch_in, write_plan
 from lab.shell.replay import replay
 from lab.stacks.core import (
     DiskCall,
@@ -210,6 +211,21 @@ def test_clock_step_moves_the_cores_clock_and_not_the_logs(nodes: Nodes) -> None
     assert stepped_s > 1000.0 > nodes.events(3)[-1].t_s
     set_faults(nodes.directory(3), NodeFaults())
     assert nodes.ask(3, "now") < stepped_s
+
+
+def test_what_comes_before_the_start_is_taken_after_it(lone: Nodes) -> None:
+    plan = msgspec.structs.replace(lone.plan, epoch_ns=epoch_in(1.0))
+    write_plan(lone.root / "plan.json", plan)
+    for node in (1, 2):
+        lone.start(node)
+        with lone.client(node):
+            pass  # it listens
+    lone.put_out(1, Send(2, 0, "low", b"first", "early"))
+    lone.got(2, "Received", source=1)
+    for node in (1, 2):
+        kinds = [event.kind for event in lone.events(node)]
+        assert kinds[:2] == ["started", "got"]
+        assert lone.events(node)[0].t_s >= 0.0
 
 
 def test_life_after_life(lone: Nodes) -> None:

@@ -11,17 +11,17 @@ from lab.report import html, info, tables
 from lab.report.blocks import figure, gap, lacking
 from lab.report.rundata import RunData
 from lab.report.sections import Section, scorecard
-from lab.report.stacks import over_nodes, overtime
+from lab.report.stacks import mscs, over_nodes, overtime
 from lab.report.stacks.arrows import Arrows, arrows
 from lab.report.stacks.moments import close_up, is_first_start, stories, told_events, window
+from lab.report.stacks.mscs import FigureOf
 from lab.report.stacks.spacetime import space_time_figure
 from lab.report.stacks.tables import cases_table, events_table, faults_table, instruments_table
 from lab.scenarios.model import Engine
 from lab.scenarios.stack_model import StackScenario
 from lab.stacks.events import FAULT
 
-FamilyFigure = Callable[[StackObservations], str]
-FAMILIES: Mapping[str, Sequence[FamilyFigure]] = {}
+FAMILIES: Mapping[str, Sequence[FigureOf]] = mscs.FIGURES
 """Figures of a family of scenarios, by the word that its names begin with."""
 
 

@@ -12,13 +12,15 @@ from lab.stacks.mscs.initial import GroupOption
 
 Seconds = Annotated[float, msgspec.Meta(gt=0.0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
+NodeCount = Annotated[int, msgspec.Meta(ge=1, le=64)]
+"""Regroup's bitmasks have 64 bits."""
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Options of one node; all nodes of a cluster are given the same."""
 
     node: NodeId
-    nodes: Count
+    nodes: NodeCount
     """The nodes 1..nodes are configured: known to each other, running or not."""
     members: tuple[NodeId, ...] = ()
     """These start as members of one formed cluster, in their first incarnation; without it, nodes

@@ -132,7 +132,7 @@ class GroupsCameToRest:
     """
 
     name = "groups are where all say that they are"
-    kinds = frozenset({"group", "resource"}) | Running.KINDS
+    kinds = frozenset({"group", "node", "resource"}) | Running.KINDS
 
     def __init__(self) -> None:
         self._running = Running()
@@ -140,11 +140,15 @@ class GroupsCameToRest:
         """The last event of each group, by node."""
         self._online: dict[NodeId, dict[str, set[str]]] = {}
         """The resources that are online on each node, by group."""
+        self._states: dict[NodeId, str] = {}
+        """What is wanted of each node: whether it takes groups."""
 
     def feed(self, event: Event) -> str | None:
         """Take the next event."""
         if event.kind == "group":
             self._told.setdefault(event.fields["group"], {})[event.node] = event
+        elif event.kind == "node":
+            self._states[event.fields["peer"]] = event.phase
         elif event.kind == "resource":
             groups = self._online.setdefault(event.node, {})
             online = groups.setdefault(event.fields["group"], set())
@@ -161,26 +165,33 @@ class GroupsCameToRest:
 
     def finish(self, now_s: float) -> str | None:
         """The case is over."""
-        for group, told in sorted(self._told.items()):
-            wrong = self._judge(group, [e for n, e in told.items() if n in self._running.nodes])
-            if wrong is not None:
+        for group, events in sorted(self._told.items()):
+            told = [event for node, event in events.items() if node in self._running.nodes]
+            wrong = self._disagreement(group, told) or (told and self._misplaced(group, told[0]))
+            if wrong:
                 return wrong
         return None
 
-    def _judge(self, group: str, told: list[Event]) -> str | None:
-        if not told:
+    def _disagreement(self, group: str, told: list[Event]) -> str | None:
+        for event in told[1:]:
+            if (event.phase, event.fields) != (told[0].phase, told[0].fields):
+                return f"nodes {told[0].node} and {event.node} differ about {group}"
+        return None
+
+    def _misplaced(self, group: str, said: Event) -> str | None:
+        """Compare where a group is said to be with where it is."""
+        owner = said.fields["owner"]
+        nobody_takes_it = owner is None and not self._up()
+        if not said.fields["wanted"] or said.phase in ("failed", "partial") or nobody_takes_it:
             return None
-        first = told[0]
-        for event in told:
-            if (event.phase, event.fields) != (first.phase, first.fields):
-                return f"nodes {first.node} and {event.node} differ about {group}"
-        if not first.fields["wanted"] or first.phase in ("failed", "partial"):
-            return None
-        owner = first.fields["owner"]
-        if first.phase != "online" or owner not in self._running.nodes:
-            return f"{group} is {first.phase} at node {owner}"
+        if said.phase != "online" or owner not in self._running.nodes:
+            return f"{group} is {said.phase} at node {owner}"
         for node in sorted(self._running.nodes):
             online = len(self._online.get(node, {}).get(group, ()))
-            if online != (first.fields["resources"] if node == owner else 0):
+            if online != (said.fields["resources"] if node == owner else 0):
                 return f"{group} is online at node {owner}, and node {node} has {online} resources"
         return None
+
+    def _up(self) -> list[NodeId]:
+        """Return the running nodes that take groups."""
+        return [node for node in self._running.nodes if self._states.get(node) == "up"]

@@ -65,6 +65,8 @@ class Member:
         self.concurrent = concurrent
         self.on_applied: list[Callable[[float, Update, Any], None]] = []
         """Called with every update that this node has applied, and what came out of it."""
+        self.answers_after_s = 0.0
+        """So much later senders are answered: a node that is slow, and not failed (thesis 7.8)."""
         self._ctx = ctx
         self._apply: dict[str, Apply] = {}
         self._unsettled: list[Done] = []
@@ -158,7 +160,15 @@ class Member:
     ) -> None:
         update = msgspec.convert(arguments["update"], Update)
         taken = self.knows(arguments) and self.take_in(now_s, update)
-        answer(now_s, {"state": DONE if taken else STALE})
+
+        def tell(at_s: float) -> None:
+            answer(at_s, {"state": DONE if taken else STALE})
+
+        if self.answers_after_s:
+            name = f"gup answer {update.id}"
+            self._ctx.set_timer("service", name, now_s + self.answers_after_s, tell)
+        else:
+            tell(now_s)
 
     def _serve_last(
         self, now_s: float, source: NodeId, arguments: dict[str, Any], answer: Answer

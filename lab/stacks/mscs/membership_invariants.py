@@ -35,6 +35,8 @@ class Views:
     def __init__(self) -> None:
         self.running = Running()
         self.of: dict[NodeId, _View] = {}
+        self.first: dict[NodeId, _View] = {}
+        """The view by which each node became a member."""
         self._acts_from_s: dict[NodeId, float] = {}
         """Infinite for nodes that are paused."""
 
@@ -42,10 +44,12 @@ class Views:
         """Take the next event."""
         if event.kind == "view":
             self.of[event.node] = _view(event)
+            self.first.setdefault(event.node, self.of[event.node])
             return
         self.running.feed(event)
         if event.kind == STARTED:
             self.of.pop(event.node, None)
+            self.first.pop(event.node, None)
             self._acts_from_s.pop(event.node, None)
         elif event.kind == FAULT:
             self._pause(event)
@@ -69,7 +73,11 @@ class Views:
 
 
 class OnePartition:
-    """Never do two partitions survive: no two nodes go on that have each excluded the other."""
+    """Never do two partitions survive: no two nodes go on that have each excluded the other.
+
+    Nobody has excluded a node that joined after his view: who was excluded and has not noticed yet
+    does not know of those that came since.
+    """
 
     name = "one partition survives"
     kinds = Views.KINDS
@@ -88,15 +96,19 @@ class OnePartition:
 
     def _judge(self, now_s: float) -> str | None:
         acting = self._views.acting(now_s)
-        groups = {view.members: node for node, view in acting.items()}
-        for members, node in groups.items():
-            for others, other in groups.items():
-                if node not in others and other not in members:
+        for node, view in acting.items():
+            for other, its in acting.items():
+                if self._excludes(view, other) and self._excludes(its, node):
                     return (
-                        f"node {node} goes on with {sorted(members)}, "
-                        f"node {other} with {sorted(others)}"
+                        f"node {node} goes on with {sorted(view.members)}, "
+                        f"node {other} with {sorted(its.members)}"
                     )
         return None
+
+    def _excludes(self, view: _View, node: NodeId) -> bool:
+        first = self._views.first[node]
+        came_later = first.cluster == view.cluster and first.number > view.number
+        return node not in view.members and not came_later
 
 
 class OneMembership:

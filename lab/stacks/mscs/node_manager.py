@@ -71,6 +71,9 @@ class NodeManager:
             draft.put(msgspec.structs.replace(found, state="evicting"))
 
     def _database_changed(self, now_s: float, event: DatabaseChanged) -> None:
+        for node in self._objects.all(Node):
+            if node.handle in event.keys:
+                self._ctx.emit("node", phase=node.state, peer=int(node.name))
         own = self._objects.find(Node, str(self._ctx.node))
         if own is not None and own.state == "evicted" and self._ctx.node in self._members():
             self._ctx.halt("evicted")

@@ -30,7 +30,7 @@ Arbitrated: TypeAlias = Callable[[float, bool], None]
 
 _ASK, _GIVE_UP, _LAPSE, _GRACE = "quorum ask", "quorum give up", "quorum lapse", "quorum grace"
 _USED_KEY = "used"
-"""On the volume once any cluster has been formed with it."""
+"""Written before a cluster is formed; a volume that holds anything has been some cluster's."""
 
 
 class Quorum:
@@ -69,7 +69,7 @@ class Quorum:
 
         def look(at_s: float, owns: bool) -> None:
             if owns:
-                self._ctx.disk("quorum", "list", _USED_KEY, b"", found)
+                self._ctx.disk("quorum", "list", "", b"", found)
             else:
                 done(at_s, False)
 

@@ -12,6 +12,8 @@ from lab.stacks.mscs.requests import Reply, Requests
 
 UPDATE = "update"
 """The request: ``count`` global updates of ``bytes`` each, one after the other."""
+SLOW = "slow"
+"""The request: from now on this node answers senders of updates ``seconds`` later."""
 _KIND = "note"
 MOST_BYTES = 32_000
 """An update must fit into one datagram."""
@@ -26,6 +28,7 @@ class Workload:
         self._requests = 0
         gup.register(_KIND, self._apply)
         requests.serve(UPDATE, self._update)
+        requests.serve(SLOW, self._slow)
 
     def _apply(self, now_s: float, payload: Any, origin: NodeId) -> None:
         """An update is there to be brought to all members, not to do anything."""
@@ -44,6 +47,10 @@ class Workload:
             self._series("x" * size_bytes, count),
             lambda at_s, made: reply(made == count, {"made": made}),
         )
+
+    def _slow(self, now_s: float, arguments: dict[str, Any], reply: Reply) -> None:
+        self._gup.member.answers_after_s = max(0.0, float(arguments["seconds"]))
+        reply(True, None)
 
     def _series(self, payload: str, count: int) -> Steps[int]:
         """Make updates one after the other; returns how many were made."""
