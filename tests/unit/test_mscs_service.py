@@ -108,19 +108,11 @@ def test_without_that_a_group_would_be_on_two_nodes(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("node", [1, 2])
 def test_a_node_that_stood_still_lets_go_as_soon_as_it_goes_on(node: int):
-    events = run(3, 60.0, fault(10.0, "pause", node), fault(24.0, "resume", node))
+    events = run(3, 60.0, fault(10.0, "pause", node), fault(22.0, "resume", node))
     assert halted(events) == [node]
     name = "cluster-address" if node == 1 else "service"
-    assert times(events, name, "offline")[-1][0] < 24.1
+    assert times(events, name, "offline")[-1][0] < 22.1
     assert holder(events, name) == 3
-
-
-def test_a_node_that_stood_still_for_long_halts_at_once():
-    events = run(3, 60.0, fault(10.0, "pause", 2), fault(30.0, "resume", 2))
-    (halt,) = [event for event in events if event.kind == "halted"]
-    assert "stood still for" in halt.cause
-    assert halt.t_s < 30.1
-    assert holder(events, "service") == 3
 
 
 def test_a_node_that_stood_still_for_a_moment_goes_on_undisturbed():

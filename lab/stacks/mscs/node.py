@@ -87,8 +87,6 @@ class Node:
             config,
             network=self.clusnet,
             quorum=self.quorum,
-            rpc=self.rpc,
-            resources=self.managers.resources,
             failover=self.managers.failover,
             membership=self.membership,
         )
