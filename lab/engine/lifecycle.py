@@ -120,7 +120,11 @@ def up_by_hand(wanted: ByHand, on_event: Callable[[Event], None]) -> LabState:
             topology, wanted.stack, wanted.nodes,
             dilation=dilation, seed=wanted.seed, on_progress=on_progress,
         )  # fmt: skip
-        by_hand.start_stack(state)
+        try:
+            by_hand.start_stack(state)
+        except BaseException:
+            net.down(state.lab_id)
+            raise
     elif ethernet:
         state = net.up_lan(site, standing.lan_plan(topology), on_progress=on_progress)
     else:

@@ -15,15 +15,13 @@ import msgspec
 
 from lab.stacks.events import FAULT, HALTED, STARTED, Event
 
-EVERY_KIND = "*"
-
 
 class Checker(Protocol):
     """Watches over one invariant."""
 
     name: str
     kinds: frozenset[str]
-    """The kinds of events that it is to be fed; :data:`EVERY_KIND` stands for all that are kept."""
+    """The kinds of events that it is to be fed."""
 
     def feed(self, event: Event) -> str | None:
         """Take the next event in time; return what is wrong with it, if the invariant breaks."""
@@ -60,13 +58,13 @@ class Checking:
                 self._by_kind[kind].append(checker)
 
     @property
-    def listened_kinds(self) -> list[str]:
-        """The kinds of events that any checker wants; the one kind for every kind stands alone."""
-        return [EVERY_KIND] if EVERY_KIND in self._by_kind else sorted(self._by_kind)
+    def kinds(self) -> frozenset[str]:
+        """The kinds of events that any checker wants."""
+        return frozenset(self._by_kind)
 
     def feed(self, event: Event) -> None:
         """Feed one event to whoever wants its kind."""
-        for checker in (*self._by_kind.get(event.kind, ()), *self._by_kind.get(EVERY_KIND, ())):
+        for checker in self._by_kind.get(event.kind, ()):
             reason = checker.feed(event)
             if reason is not None:
                 self._violated(checker, event.t_s, reason)
@@ -109,27 +107,3 @@ class Running:
             self.nodes.discard(event.node)
         elif event.phase in ("kill", "wipe"):
             self.nodes -= set(event.fields["nodes"]) or set(self.nodes)
-
-
-class HaltedNeverActs:
-    """A node that has halted does nothing more before it starts anew. True for every stack."""
-
-    name = "a halted node never acts"
-    kinds = frozenset({EVERY_KIND})
-
-    def __init__(self) -> None:
-        self._halted: dict[int, int] = {}
-        """The incarnation that each node halted in."""
-
-    def feed(self, event: Event) -> str | None:
-        """Take the next event in time."""
-        if event.incarnation <= self._halted.get(event.node, 0):
-            what = f"{event.kind} {event.phase}".rstrip()
-            return f"node {event.node} halted in life {event.incarnation}, and then: {what}"
-        if event.kind == HALTED:
-            self._halted[event.node] = event.incarnation
-        return None
-
-    def finish(self, now_s: float) -> str | None:
-        """Nothing is missing at the end of a case."""
-        return None

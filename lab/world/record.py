@@ -12,7 +12,6 @@ import msgspec
 
 from lab.ethernet.agenda import NS, Agenda
 from lab.ethernet.frames import Frame
-from lab.stacks.checking import EVERY_KIND
 from lab.stacks.core import Input, Output
 from lab.stacks.events import RECEIVE, SEND, Event, event_line
 
@@ -40,7 +39,7 @@ class Record:
         self._known_fields: dict[tuple[int, int, str, str, int], dict[str, Any]] = {}
 
     def listen(self, kind: str, listener: OnEvent) -> None:
-        """Have a function called with every event of a kind, or of every kind that is kept."""
+        """Have a function called with every event of a kind that is kept."""
         self._listeners[kind].append(listener)
 
     def event(  # noqa: PLR0917 - the fields of an event, in its order
@@ -57,8 +56,6 @@ class Record:
         event = Event(t_s, node, kind, phase, cause, incarnation, fields or {})
         self.events.append(event)
         for listener in self._listeners.get(kind, ()):
-            listener(event)
-        for listener in self._listeners.get(EVERY_KIND, ()):
             listener(event)
 
     def sent(self, node: int, incarnation: int, frame: Frame, peer: int, name: str) -> None:

@@ -102,41 +102,46 @@ def _fewer_actions(shrinker: _Shrinker, plan: CasePlan, ending_from_s: float | N
 
 
 def _fewer_nodes(shrinker: _Shrinker, plan: CasePlan, least: int) -> CasePlan:
-    """Leave out the node of the highest number, as long as that works."""
-    while plan.nodes > least:
-        smaller = _without_last(plan)
-        if not shrinker.still_fails(smaller):
-            break
-        plan = smaller
+    """Leave out one node after the other, as far as that works."""
+    for leaving in range(plan.nodes, 0, -1):
+        if plan.nodes > least:
+            plan = shrinker.first(plan, [_without_node(plan, leaving)])
     return plan
 
 
-def _without_last(plan: CasePlan) -> CasePlan:
-    last, nodes = plan.nodes, plan.nodes - 1
-    actions = []
-    for action in plan.actions:
-        does = action.does
-        kept = tuple(node for node in does.nodes if node != last)
-        if does.nodes and not kept:
-            continue
-        changed: Fault | Ask = msgspec.structs.replace(does, nodes=kept)
-        if isinstance(changed, Fault) and changed.peers:
-            peers = tuple(node for node in changed.peers if node != last)
-            if not peers:
-                continue
-            changed = msgspec.structs.replace(changed, peers=peers)
-        actions.append(msgspec.structs.replace(action, does=changed))
-    options = {key: _without(value, last, nodes) for key, value in plan.options.items()}
+def _without_node(plan: CasePlan, leaving: int) -> CasePlan:
+    """Leave out a node; those of higher numbers move up."""
+    options = {key: _renumbered(value, leaving) for key, value in plan.options.items()}
     if "nodes" in options:
-        options["nodes"] = nodes
-    return msgspec.structs.replace(plan, nodes=nodes, actions=tuple(actions), options=options)
+        options["nodes"] = plan.nodes - 1
+    actions = tuple(
+        msgspec.structs.replace(action, does=does)
+        for action in plan.actions
+        if (does := _does_without_node(action.does, leaving)) is not None
+    )
+    return msgspec.structs.replace(plan, nodes=plan.nodes - 1, actions=actions, options=options)
 
 
-def _without(value: Any, last: int, nodes: int) -> Any:
-    """Leave the last node out of an option that lists nodes."""
-    if isinstance(value, list | tuple) and last in value:
-        return [item for item in value if not isinstance(item, int) or item <= nodes]
-    return value
+def _does_without_node(does: Fault | Ask, leaving: int) -> Fault | Ask | None:
+    """Return what remains of an action; None if it named that node alone."""
+    for names in _names_of_nodes(does):
+        nodes = getattr(does, names)
+        kept = tuple(_renumbered(list(nodes), leaving))
+        if nodes and not kept:
+            return None
+        does = msgspec.structs.replace(does, **{names: kept})
+    return does
+
+
+def _names_of_nodes(does: Fault | Ask) -> tuple[str, ...]:
+    return ("nodes", "peers") if isinstance(does, Fault) else ("nodes",)
+
+
+def _renumbered(value: Any, leaving: int) -> Any:
+    """Leave a node out of a list of nodes; whatever else it is stays as it is."""
+    if not isinstance(value, list) or not all(isinstance(item, int) for item in value):
+        return value
+    return [item - (item > leaving) for item in value if item != leaving]
 
 
 def _simpler_actions(shrinker: _Shrinker, plan: CasePlan, ending_from_s: float | None) -> CasePlan:
@@ -161,7 +166,7 @@ def _simpler(action: Action) -> list[Action]:
         if at_s < action.at_s
     ]
     does = action.does
-    for names in ("nodes", "peers") if isinstance(does, Fault) else ("nodes",):
+    for names in _names_of_nodes(does):
         nodes = getattr(does, names)
         if len(nodes) > 1:
             fewer = [tuple(n for n in nodes if n != leaving) for leaving in nodes]

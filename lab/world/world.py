@@ -95,7 +95,7 @@ class World:
         self._build_network()
         self._build_nodes()
         self._checking = Checking(checkers)
-        for kind in self._checking.listened_kinds:
+        for kind in sorted(self._checking.kinds):
             self.record.listen(kind, self._check)
         self._begin()
 

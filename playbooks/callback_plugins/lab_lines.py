@@ -36,8 +36,10 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         self._line("ok", task=result.task.get_name(), changed=bool(result.result.get("changed")))
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
-        """Tell why a task failed."""
+        """Tell why a task failed; of a loop, why its first item that failed did."""
         values = result.result
+        failed = [item for item in values.get("results", ()) if item.get("failed")]
+        values = failed[0] if failed else values
         message = values.get("msg") or values.get("stderr") or "failed without a message"
         self._line(
             "ignored" if ignore_errors else "failed",

@@ -13,7 +13,7 @@ from lab.emulation.state import HostState, LabState
 from lab.engine.cluster.by_hand import make_fault
 from lab.engine.cluster.driver import Listening, Tail
 from lab.engine.cluster.faults import standing_after
-from lab.engine.cluster.nodes import Nodes
+from lab.engine.cluster.nodes import Nodes, SlowStartError
 from lab.engine.cluster.requests import Requests
 from lab.engine.hand_faults import HandFault, inject_by_hand
 from lab.errors import LabError
@@ -128,6 +128,31 @@ def nodes(count: int) -> Nodes:
         name = f"n{node}"
         state.hosts[name] = HostState(name, "container", 0, 0, None, 1000)
     return Nodes(state, count)
+
+
+@pytest.fixture
+def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Directories of hosts are here."""
+    from lab.emulation import node_programs as programs
+    from lab.engine.cluster import nodes as module
+
+    for where in (module, programs):
+        monkeypatch.setattr(where, "host_dir", lambda _lab, host: tmp_path / host)
+    for node in (1, 2):
+        (tmp_path / f"n{node}").mkdir()
+    return tmp_path
+
+
+def test_who_waits_for_nodes_is_told_why_in_vain(at_home: Path):
+    (at_home / "n1" / "node.sock").touch()
+    pair = nodes(2)
+    pair.wait_until_ready([1], until_s=0.0)
+    with pytest.raises(SlowStartError, match="programs of 1 nodes did not start in time"):
+        pair.wait_until_ready([1, 2], until_s=0.0)
+    (at_home / "n2" / node_programs.ENDED).write_text("1\n")
+    (at_home / "n2" / node_programs.OUTPUT).write_text("error: no such option\n")
+    with pytest.raises(LabError, match=r"node 2 ended as soon as .*\nerror: no such option"):
+        pair.wait_until_ready([1, 2], until_s=float("inf"))
 
 
 def asked(kind: str, of: Sequence[str] = (), peers: Sequence[str] = (), **more: object) -> Fault:

@@ -24,11 +24,11 @@ class Nodes:
         self.quorums = [Quorum(desk, CONFIG) for desk in self.desks]
         self.told = {}
 
-    def arbitrate(self, node: int, *, form: bool = False):
-        quorum = self.quorums[node - 1]
-        ask = quorum.arbitrate_to_form if form else quorum.arbitrate
+    def arbitrate(self, node: int) -> None:
         self.told.pop(node, None)
-        ask(self.agenda.now_s, lambda at_s, owns: self.told.update({node: (at_s, owns)}))
+        self.quorums[node - 1].arbitrate(
+            self.agenda.now_s, lambda at_s, owns: self.told.update({node: (at_s, owns)})
+        )
 
     def owners(self):
         now_s = self.agenda.now_s
@@ -116,32 +116,22 @@ def test_what_was_released_is_free_at_once_and_waiters_are_told():
     assert nodes.owners() == [2]
 
 
-def test_a_new_volume_forms_a_cluster_at_once_and_a_used_one_after_the_grace():
+def test_the_owner_writes_down_which_cluster_was_formed():
     nodes = Nodes()
-    nodes.arbitrate(1, form=True)
+    nodes.arbitrate(1)
     nodes.run(1)
-    assert nodes.told[1][1] is True
-    nodes.desks[0].paused = True
-    nodes.arbitrate(2, form=True)
-    nodes.run(14)
-    assert nodes.owners() == [2]
-    assert 2 not in nodes.told
-    nodes.run(CONFIG.quorum_grace_s)
-    assert nodes.told[2][1] is True
-
-
-def test_the_grace_ends_when_the_volume_is_lost_or_released():
-    for lose in (True, False):
-        nodes = Nodes()
-        nodes.volume.keys["used"] = b""
-        nodes.arbitrate(1, form=True)
-        nodes.run(5)
-        if lose:
-            nodes.volume.cut.add(1)
-            nodes.run(11)
-        else:
-            nodes.quorums[0].release(nodes.agenda.now_s)
-        assert nodes.told[1][1] is False
+    told: list[Any] = []
+    quorum = nodes.quorums[0]
+    quorum.last_formed(nodes.agenda.now_s, lambda at_s, last: told.append(last))
+    nodes.run(1)
+    quorum.note_formed(nodes.agenda.now_s, "1.1.1", lambda at_s, durable: told.append(durable))
+    nodes.run(1)
+    quorum.last_formed(nodes.agenda.now_s, lambda at_s, last: told.append(last))
+    nodes.run(1)
+    nodes.volume.cut.add(1)
+    quorum.last_formed(nodes.agenda.now_s, lambda at_s, last: told.append(last))
+    nodes.run(1)
+    assert told == ["", True, "1.1.1", None]
 
 
 @settings(max_examples=200, deadline=None)

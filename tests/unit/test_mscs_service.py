@@ -108,10 +108,10 @@ def test_without_that_a_group_would_be_on_two_nodes(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("node", [1, 2])
 def test_a_node_that_stood_still_lets_go_as_soon_as_it_goes_on(node: int):
-    events = run(3, 60.0, fault(10.0, "pause", node), fault(30.0, "resume", node))
+    events = run(3, 60.0, fault(10.0, "pause", node), fault(22.0, "resume", node))
     assert halted(events) == [node]
     name = "cluster-address" if node == 1 else "service"
-    assert times(events, name, "offline")[-1][0] < 30.1
+    assert times(events, name, "offline")[-1][0] < 22.1
     assert holder(events, name) == 3
 
 

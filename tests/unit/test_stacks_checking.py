@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab.stacks.checking import HaltedNeverActs, Running, check
+from lab.stacks.checking import Running, check
 from lab.stacks.events import Event
 
 
@@ -64,11 +64,3 @@ def test_running_follows_starts_halts_and_faults() -> None:
     running.feed(Event(3.0, 2, "started"))
     running.feed(Event(4.0, 0, "fault", "wipe", fields={"nodes": []}))
     assert running.nodes == set()
-
-
-def test_halted_node_that_acts_is_told_and_one_that_starts_anew_is_not() -> None:
-    first = [Event(0.0, 1, "started"), Event(1.0, 1, "halted")]
-    second = [Event(3.0, 1, "started", incarnation=2), Event(4.0, 1, "view", incarnation=2)]
-    assert not check([HaltedNeverActs], [*first, Event(2.0, 2, "view"), *second])
-    found = check([HaltedNeverActs], [*first, Event(1.5, 1, "send")])
-    assert [v.reason for v in found] == ["node 1 halted in life 1, and then: send"]

@@ -113,3 +113,18 @@ def test_trace_is_readable() -> None:
     assert "2.0 s  cut node 1 from node 2 on network 0" in text
     assert "VIOLATION of 'core: ValueError': node 2:" in text
     assert "ValueError: thirteen" in text
+
+
+def test_shrinking_renumbers_the_nodes_that_remain() -> None:
+    def fails(plan: CasePlan) -> bool:
+        return plan.nodes >= 2 and any(
+            getattr(a.does, "fault", "") == "pause" for a in plan.actions
+        )
+
+    actions = (Action(1.0, Fault("pause", (3,), (1, 5))), Action(2.0, Ask("say", (2,))))
+    plan = toy_plan(5, actions=actions, options={"members": [1, 3, 5], "words": ["a"]})
+    short = shrink(plan, fails)
+    assert short.nodes == 2
+    (action,) = short.actions
+    assert isinstance(action.does, Fault)
+    assert set(action.does.nodes + action.does.peers) <= {1, 2}

@@ -104,7 +104,8 @@ def _calls(run: StackObservations, case: str, update: Update) -> list[tuple[str,
     """The calls of an update in their order, without what was sent again."""
     sent = run.messages(case, [f"rpc gup {what}" for what in ("lock", "apply", "unlock")])
     sent = sent[(sent["node"] == update.sender) & (sent["t_s"] >= update.asked_s)]
-    sent = sent[sent["t_s"] <= update.done_s].sort_values("t_s", kind="stable")
+    # At the moment of its end the sender asks for the next one's lock.
+    sent = sent[sent["t_s"] < update.done_s].sort_values("t_s", kind="stable")
     labels = (str(label).removeprefix("rpc gup ") for label in sent["label"])
     return [(label, int(peer)) for label, peer in zip(labels, sent["peer"], strict=True)]
 

@@ -25,7 +25,7 @@ from lab.emulation.state import LabState
 from lab.engine.cluster.driver import Driver
 from lab.engine.cluster.faults import Faults
 from lab.engine.cluster.instruments import Instruments
-from lab.engine.cluster.nodes import Nodes, runtime_log
+from lab.engine.cluster.nodes import Nodes, SlowStartError, runtime_log
 from lab.engine.cluster.requests import Requests
 from lab.results.cases import CaseRecord, Count
 from lab.shell.plan import epoch_in, shell_plan
@@ -36,8 +36,11 @@ from lab.world.world import COLLISION, RUNTIME
 
 MEDIUM_FILE = "medium.json"
 _MEDIUM_TOTALS = ("ring_drops", "refused", "lost_by_faults")
-_START_S, _START_NODE_S = 1.0, 0.35
-"""Real seconds before virtual time 0, and more for each node's interpreter on a small machine."""
+_START_S, _START_NODE_S = 1.0, 0.2
+"""Real seconds before virtual time 0, and more for each node: its interpreter starts in 0.1 s of a
+core, on two cores; half of the time is spare."""
+_PATIENCE = (1.0, 3.0)
+"""If that was too short, the case begins anew with so many times as much."""
 _STOP_TIMEOUT_S = 5.0
 _LOOK_S = 0.02
 Progress = Callable[[str, float], None]
@@ -59,15 +62,12 @@ def carry_out(
         LabError: it cannot be done, or a node's program did not start.
     """
     nodes = Nodes(state, plan.nodes)
-    epoch_ns = epoch_in(_START_S + _START_NODE_S * plan.nodes)
     on_progress(f"starting {plan.nodes} nodes", 0.0)
-    nodes.reset(shell_plan(plan, epoch_ns, journal=journal))
-    _begin_networks(state, plan, epoch_ns)
     case_dir.mkdir(parents=True, exist_ok=True)
     with _preferred():
+        epoch_ns = _start(state, plan, nodes, journal=journal)
         case = _Case(state, plan, nodes, epoch_ns, case_dir)
         try:
-            case.start()
             with Instruments(state, nodes, case_dir, epoch_ns) as instruments:
                 ended_s = case.drive(on_progress)
         finally:
@@ -78,6 +78,25 @@ def carry_out(
         ended_s=ended_s,
         instruments=(*instruments.counts, *_medium_counts(medium), *case.counts()),
     )
+
+
+def _start(state: LabState, plan: CasePlan, nodes: Nodes, *, journal: bool) -> int:
+    """Start the nodes that are there from the beginning; return the epoch that they wait for."""
+    first = starting_nodes(plan)
+    for patience in _PATIENCE:
+        epoch_ns = epoch_in(patience * (_START_S + _START_NODE_S * plan.nodes))
+        nodes.reset(shell_plan(plan, epoch_ns, journal=journal))
+        _begin_networks(state, plan, epoch_ns)
+        for node in first:
+            nodes.start(node)
+        try:
+            nodes.wait_until_ready(first, epoch_ns / 1e9)
+        except SlowStartError:
+            if patience == _PATIENCE[-1]:
+                raise
+            continue
+        break
+    return epoch_ns
 
 
 class _Case:
@@ -101,13 +120,6 @@ class _Case:
         logs = [nodes.directory(node) / f"{node}.events.jsonl" for node in nodes.all]
         self._progress: Progress = lambda _message, _fraction: None
         self._driver = Driver(plan, epoch_ns, logs, act=self._act, meanwhile=self._meanwhile)
-
-    def start(self) -> None:
-        """Start the programs of the nodes that are there from the beginning."""
-        first = starting_nodes(self._plan)
-        for node in first:
-            self._nodes.start(node)
-        self._nodes.wait_until_ready(first, self._epoch_ns / 1e9)
 
     def drive(self, on_progress: Progress) -> float:
         """Drive the plan to its end, and return when that was."""

@@ -44,6 +44,10 @@ def runtime_log(directory: Path) -> Path:
     return directory / f"{RUNTIME}{LOG_SUFFIX}"
 
 
+class SlowStartError(LabError):
+    """The machine was too slow for the time that was given."""
+
+
 class Nodes:
     """Nodes 1..count of a lab."""
 
@@ -80,7 +84,8 @@ class Nodes:
         self.kill(self.all)
         for node in self.all:
             self.socket(node).unlink(missing_ok=True)
-            (self.directory(node).parent / node_programs.OUTPUT).unlink(missing_ok=True)
+            for name in (node_programs.OUTPUT, node_programs.ENDED):
+                (self.directory(node).parent / name).unlink(missing_ok=True)
             _make_empty(self.directory(node))
         _make_empty(self._shared / "quorum")
         write_plan(self.plan_file, plan)
@@ -126,22 +131,24 @@ class Nodes:
             until_s: the latest moment, monotonic.
 
         Raises:
-            LabError: one does not; with what it wrote.
+            SlowStartError: one does not, though it may yet.
+            LabError: one has ended, with what it wrote.
         """
         missing = set(nodes)
         while missing := {node for node in missing if not self.socket(node).exists()}:
+            for node in missing:
+                if (self.directory(node).parent / node_programs.ENDED).exists():
+                    raise self._ended(node)
             if time.monotonic() > until_s:
-                raise self._silent(min(missing), len(missing))
+                raise SlowStartError(
+                    f"the programs of {len(missing)} nodes did not start in time",
+                    remedy="is the machine busy? see `lab doctor`",
+                )
             time.sleep(_LOOK_S)
 
-    def _silent(self, node: int, others: int) -> LabError:
+    def _ended(self, node: int) -> LabError:
         said = node_programs.output_tail(self._state.lab_id, node_name(node))
-        more = f" (and {others - 1} more)" if others > 1 else ""
-        return LabError(
-            f"the program of node {node}{more} did not start in time"
-            + (f"; it wrote:\n{said}" if said else ""),
-            remedy="" if said else "is the machine busy? see `lab doctor`",
-        )
+        return LabError(f"the program of node {node} ended as soon as it was started:\n{said}")
 
 
 def _make_empty(directory: Path) -> None:

@@ -101,6 +101,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     quorum_grace_s: Seconds = 45.0
     """Before a cluster is formed where another has been. That one's members have noticed by then
     that its owner is gone (detection, regroup) and their patience has ended."""
+    quorum_probe_s: Seconds = 2.0
+    """Between two attempts to find them meanwhile."""
 
     # --- what the cluster is for (thesis part II) --------------------------------------------
     groups: tuple[GroupOption, ...] = ()

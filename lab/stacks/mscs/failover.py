@@ -71,18 +71,19 @@ class FailoverManager:
         return choose_owner(group, candidates, self._load(self._objects))
 
     def _database_changed(self, now_s: float, event: DatabaseChanged) -> None:
-        for group in self._objects.all(Group):
-            state = self._objects.state_of(group.name)
-            if event.keys & {group.handle, state.handle}:
-                self._ctx.emit(
-                    "group",
-                    phase=state.phase,
-                    group=group.name,
-                    owner=state.owner,
-                    target=state.target,
-                    wanted=group.online,
-                    resources=len(self._objects.resources_of(group.name)),
-                )
+        prefixes = (f"{Group.kind}/", f"{GroupState.kind}/")
+        names = {k.rpartition("/")[2] for k in event.keys if k.startswith(prefixes)}
+        for name in sorted(names):
+            group, state = self._objects.find(Group, name), self._objects.state_of(name)
+            self._ctx.emit(
+                "group",
+                phase=state.phase if group else "deleted",
+                group=name,
+                owner=state.owner,
+                target=state.target,
+                wanted=group is not None and group.online,
+                resources=len(self._objects.resources_of(name)),
+            )
         self._reconcile(now_s)
 
     # --- from what is to what should be ----------------------------------------------------

@@ -9,6 +9,11 @@ from lab.stacks.events import FAULT, STARTED, Event
 _AT_REST = ("offline", "failed")
 
 
+def _arbitrates(event: Event) -> bool:
+    """Tell whether a node tries to own the quorum resource, which takes nothing from anybody."""
+    return bool(event.fields["type"] == "quorum-disk" and event.phase == "online-pending")
+
+
 class OneNodeAtATime:
     """A resource is online, or on its way there or back, on one running node at a time.
 
@@ -29,7 +34,7 @@ class OneNodeAtATime:
         """Take the next event."""
         if event.kind == "resource":
             holders = self._holders.setdefault(event.fields["resource"], set())
-            if event.phase in _AT_REST:
+            if event.phase in _AT_REST or _arbitrates(event):
                 holders.discard(event.node)
             else:
                 holders.add(event.node)

@@ -216,13 +216,30 @@ class Joiner:
 
     def _form(self) -> Steps[None]:
         """Form a cluster, if the quorum resource can be had."""
-        if not (yield Await(self._quorum.arbitrate_to_form)):
+        if not (yield Await(self._quorum.arbitrate)):
             raise JoinFailedError("no cluster, and the quorum resource cannot be owned")
-        recovered = yield Await(self._managers.recover)
-        founded = recovered and (yield Do(self._found))
-        if not founded:
+        before: str | None = yield Await(self._quorum.last_formed)
+        if before:
+            yield from self._let_others_end()
+        usable = before is not None and (yield Await(self._managers.recover))
+        usable = usable and (yield Await(self._note_formed))
+        if not (usable and (yield Do(self._found))):
             yield Do(self._quorum.release)
             raise JoinFailedError("the quorum resource cannot be used")
+
+    def _let_others_end(self) -> Steps[None]:
+        """Give the members of a cluster that was formed before time to answer, or to halt."""
+        now_s: float = yield Do(lambda at_s: at_s)
+        end_s = now_s + self._config.quorum_grace_s
+        while now_s < end_s:
+            if (yield from self._probe_all()) is not None:
+                yield Do(self._quorum.release)
+                raise JoinFailedError("there is a cluster after all")
+            yield Sleep(self._config.quorum_probe_s)
+            now_s = yield Do(lambda at_s: at_s)
+
+    def _note_formed(self, now_s: float, done: Done) -> None:
+        self._quorum.note_formed(now_s, self._attempt, done)
 
     def _found(self, now_s: float) -> bool:
         if not self._quorum.owned(now_s):

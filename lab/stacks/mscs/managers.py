@@ -51,7 +51,7 @@ class Managers:
         self._ctx = ctx
         self._config = config
         self._gup = gup
-        controllers = make_controllers(ctx, quorum, self.databases.log)
+        controllers = make_controllers(ctx, quorum, self.databases.log, lambda: gup.cluster)
         _check_groups(config.groups, controllers)
         self.resources = ResourceManager(
             ctx,
@@ -74,6 +74,10 @@ class Managers:
             controllers=controllers,
         )
         administration.serve(requests)
+
+    def start(self, now_s: float) -> None:
+        """Begin, with the node."""
+        self._watch.start(now_s)
 
     # --- where the database comes from -----------------------------------------------------
 

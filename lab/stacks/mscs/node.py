@@ -168,6 +168,7 @@ class Node:
         self.membership.recall(item.disk)
         self.clusnet.start(now_s)
         self.isolation.start(now_s)
+        self.managers.start(now_s)
         if self.ctx.node in self.config.members and item.incarnation == 1:
             self._be_preset(now_s)
         else:

@@ -11,9 +11,10 @@ protocol is the challenge and defence by renewal of shared disks of that time:
   later it no longer owns the volume, whatever it hears, because another node may: an owner that was
   paused or cut off knows that by its own clock before it does anything else.
 
-Who asks to *form* a cluster waits once more, with the reservation in its hands, when the volume has
-been a cluster's before: ``quorum_grace_s``, in which members of that cluster that have lost the
-volume notice and halt. That is why two clusters never form.
+The volume also says which cluster was formed with it last. Who finds that one was before waits,
+the reservation in its hands, before it forms another, for ``quorum_grace_s``: time for the old
+one's members to answer, or to notice that they have lost the volume, and halt. And whoever gets the
+volume back and finds that another cluster was formed meanwhile, halts. So two clusters never form.
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ from lab.stacks.mscs.context import Context
 Arbitrated: TypeAlias = Callable[[float, bool], None]
 """Told once whether this node owns the quorum resource."""
 
-_ASK, _GIVE_UP, _LAPSE, _GRACE = "quorum ask", "quorum give up", "quorum lapse", "quorum grace"
-_USED_KEY = "used"
-"""Written before a cluster is formed; a volume that holds anything has been some cluster's."""
+_ASK, _GIVE_UP, _LAPSE = "quorum ask", "quorum give up", "quorum lapse"
+_FORMED_KEY = "formed"
+UNNAMED = "unnamed"
+"""A cluster that has used the volume and came to its end before it could write its name there."""
 
 
 class Quorum:
@@ -45,8 +47,6 @@ class Quorum:
         self._owned_until_s: float | None = None
         """None: not owned."""
         self._arbitrating: list[Arbitrated] = []
-        self._forming: list[Arbitrated] = []
-        """Who waits out the grace period."""
         self._calling = False
         """A call that decides about the reservation is under way; there is one at a time."""
         self._epoch = 0
@@ -64,30 +64,33 @@ class Quorum:
         self._arbitrating.append(done)
         self._ask(now_s)
 
-    def arbitrate_to_form(self, now_s: float, done: Arbitrated) -> None:
-        """Own the resource so safely that a new cluster may be formed."""
+    def last_formed(self, now_s: float, done: Callable[[float, str | None], None]) -> None:
+        """As the owner, tell which cluster was formed last.
 
-        def look(at_s: float, owns: bool) -> None:
-            if owns:
-                self._ctx.disk("quorum", "list", "", b"", found)
+        ``done`` gets an empty name when none was, and None when the volume cannot be read.
+        """
+
+        def listed(at_s: float, answer: DiskDone) -> None:
+            keys = answer.data.decode().splitlines()
+            if _FORMED_KEY in keys:
+                self._ctx.disk("quorum", "read", _FORMED_KEY, b"", read)
+            elif answer.ok:
+                done(at_s, UNNAMED if keys else "")
             else:
-                done(at_s, False)
+                done(at_s, None)
 
-        def found(at_s: float, answer: DiskDone) -> None:
-            if not (answer.ok and self.owned(at_s)):
-                done(at_s, False)
-            elif answer.data:
-                self._forming.append(done)
-                self._ctx.set_timer(
-                    "service", _GRACE, at_s + self._config.quorum_grace_s, self._end_grace
-                )
-            else:
-                self._ctx.disk("quorum", "write", _USED_KEY, b"", marked)
+        def read(at_s: float, answer: DiskDone) -> None:
+            done(at_s, answer.data.decode() if answer.ok else None)
 
-        def marked(at_s: float, answer: DiskDone) -> None:
-            done(at_s, answer.ok and self.owned(at_s))
+        self._ctx.disk("quorum", "list", "", b"", listed)
 
-        self.arbitrate(now_s, look)
+    def note_formed(self, now_s: float, cluster: str, done: Arbitrated) -> None:
+        """As the owner, write down that a cluster is formed; tell whether that is durable."""
+
+        def written(at_s: float, answer: DiskDone) -> None:
+            done(at_s, answer.ok)
+
+        self._ctx.disk("quorum", "write", _FORMED_KEY, cluster.encode(), written)
 
     def release(self, now_s: float) -> None:
         """Give the resource up, or stop trying to own it; whoever waits is told that it is not."""
@@ -98,7 +101,6 @@ class Quorum:
             self._owned_until_s = None
             self._ctx.emit("quorum", phase="released")
         self._ctx.disk("quorum", "release", "", b"", lambda at_s, answer: None)
-        self._end_grace(now_s)
         self._end_arbitration(now_s, owns=False)
 
     def state(self) -> dict[str, Any]:
@@ -106,7 +108,6 @@ class Quorum:
         return {
             "owned_until_s": self._owned_until_s,
             "arbitrating": len(self._arbitrating),
-            "forming": len(self._forming),
             "calling": self._calling,
             "epoch": self._epoch,
         }
@@ -145,7 +146,6 @@ class Quorum:
         self._epoch += 1
         self._owned_until_s = None
         self._ctx.emit("quorum", phase="lost")
-        self._end_grace(now_s)
         for lost in self.on_lost:
             lost(now_s)
 
@@ -160,9 +160,3 @@ class Quorum:
         waiting, self._arbitrating = self._arbitrating, []
         for done in waiting:
             done(now_s, owns)
-
-    def _end_grace(self, now_s: float) -> None:
-        self._ctx.cancel_timer(_GRACE)
-        waiting, self._forming = self._forming, []
-        for done in waiting:
-            done(now_s, self.owned(now_s))

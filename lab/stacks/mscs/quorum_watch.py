@@ -3,6 +3,9 @@
 Some member always owns the quorum resource, or is about to. When that takes too long, for instance
 because another cluster has it by now, each member halts; whoever forms a cluster with the resource
 waits for so long (see :mod:`lab.stacks.mscs.quorum`).
+
+Who stood still for twice the detection period halts at once: either the others have excluded it, or
+all stood still, and another cluster may be formed before their patience ends.
 """
 
 from __future__ import annotations
@@ -17,7 +20,9 @@ from lab.stacks.mscs.event_processor import DatabaseChanged, EventProcessor, Mem
 from lab.stacks.mscs.initial import QUORUM
 from lab.stacks.mscs.objects import CLUSTER_GROUP, Objects
 
-_TIMER = "quorum patience"
+_TIMER, _CLOCK = "quorum patience", "quorum clock"
+_LOOK_S = 1.0
+"""Between two looks at the clock."""
 
 
 class QuorumWatch:
@@ -38,6 +43,17 @@ class QuorumWatch:
         self._waiting = False
         events.subscribe(DatabaseChanged, lambda now_s, event: self._look(now_s))
         events.subscribe(MembersChanged, lambda now_s, event: self._look(now_s))
+
+    def start(self, now_s: float) -> None:
+        """Begin to watch the clock."""
+        due_s = now_s + _LOOK_S
+        self._ctx.set_timer("service", _CLOCK, due_s, lambda at_s: self._check(at_s, due_s))
+
+    def _check(self, now_s: float, due_s: float) -> None:
+        stood_still_s = now_s - due_s
+        if stood_still_s > 2 * self._config.detection_s and self._ctx.node in self._members():
+            self._ctx.halt(f"stood still for {stood_still_s:.0f} s")
+        self.start(now_s)
 
     def _look(self, now_s: float) -> None:
         members = self._members()

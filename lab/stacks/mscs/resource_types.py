@@ -13,13 +13,16 @@ from lab.errors import LabError
 from lab.stacks.core import EffectDone
 from lab.stacks.mscs.context import Context
 from lab.stacks.mscs.objects import Resource
-from lab.stacks.mscs.quorum import Quorum
+from lab.stacks.mscs.quorum import UNNAMED, Quorum
 from lab.stacks.mscs.quorum_log import QuorumLog
 
 Online: TypeAlias = Callable[[float], None]
 Offline: TypeAlias = Callable[[float], None]
 Failed: TypeAlias = Callable[[float, str], None]
 """Told why: it could not be brought online, or is no longer so."""
+
+ClusterOf: TypeAlias = Callable[[], str]
+"""Tells the name of the cluster that this node is a member of."""
 
 
 class Controller(Protocol):
@@ -146,9 +149,11 @@ class QuorumDisk:
 
     parameters: Mapping[str, str] = {}
 
-    def __init__(self, quorum: Quorum, log: QuorumLog) -> None:
+    def __init__(self, ctx: Context, quorum: Quorum, log: QuorumLog, cluster: ClusterOf) -> None:
+        self._ctx = ctx
         self._quorum = quorum
         self._log = log
+        self._cluster = cluster
         self._failed: Failed | None = None
         """Whom to tell when it is lost, while it is online."""
         quorum.on_lost.append(self._lost)
@@ -156,15 +161,31 @@ class QuorumDisk:
     def bring_online(
         self, now_s: float, resource: Resource, online: Online, failed: Failed
     ) -> None:
-        """Win the arbitration, and begin to log."""
+        """Win the arbitration, see that it is still this cluster's, and begin to log."""
 
         def arbitrated(at_s: float, owns: bool) -> None:
             if owns:
+                self._quorum.last_formed(at_s, found)
+            else:
+                failed(at_s, "another node holds the quorum volume, or it cannot be reached")
+
+        def found(at_s: float, last: str | None) -> None:
+            if last is None:
+                failed(at_s, "the quorum volume cannot be read")
+            elif last in ("", UNNAMED):
+                self._quorum.note_formed(at_s, self._cluster(), noted)
+            elif last == self._cluster():
+                noted(at_s, True)
+            else:
+                self._ctx.halt("another cluster was formed with the quorum volume")
+
+        def noted(at_s: float, durable: bool) -> None:
+            if durable and self._quorum.owned(at_s):
                 self._failed = failed
                 self._log.open(at_s)
                 online(at_s)
             else:
-                failed(at_s, "another node holds the quorum volume, or it cannot be reached")
+                failed(at_s, "the quorum volume was lost again")
 
         self._quorum.arbitrate(now_s, arbitrated)
 
@@ -182,11 +203,13 @@ class QuorumDisk:
             failed(now_s, "the reservation of the quorum volume has lapsed")
 
 
-def make_controllers(ctx: Context, quorum: Quorum, log: QuorumLog) -> dict[str, Controller]:
+def make_controllers(
+    ctx: Context, quorum: Quorum, log: QuorumLog, cluster: ClusterOf
+) -> dict[str, Controller]:
     """Return the controller of each type."""
     return {
         "ip-address": IpAddress(ctx),
         "http-service": HttpService(ctx),
         "cluster-name": ClusterName(),
-        "quorum-disk": QuorumDisk(quorum, log),
+        "quorum-disk": QuorumDisk(ctx, quorum, log, cluster),
     }

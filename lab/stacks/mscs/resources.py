@@ -263,5 +263,6 @@ class ResourceManager:
             phase=phase,
             resource=resource.name,
             group=resource.group,
+            type=resource.type,
             **({"reason": reason} if reason else {}),
         )
