@@ -26,6 +26,7 @@ from lab.analysis.probes import (
     idle,
     late_crossings,
     late_sends,
+    longest_delay_us,
     model_broken,
     ovs_balance,
     ovs_ports,
@@ -127,6 +128,11 @@ CHECKS: tuple[Check[Observations], ...] = (
         "switch-delay", delay_p99_us("crossing", "crossing times"), 100, "us virtual",
         "near its capacity Open vSwitch is slow before it drops; with the lateness of the line "
         "cards it stays within those 150 us a switch",
+    ),
+    Check(
+        "longest-delay", longest_delay_us, 1000, "us virtual",
+        "in that time a source at full speed fills its part of a switch's memory: after a longer pause "
+        "links are stopped which the modelled switch would not have stopped",
     ),
     Check(
         "cpu-linecards", cpu_p95("linecards"), 0.85, "cores",

@@ -100,6 +100,20 @@ def delay_p99_us(what: str, told: str) -> Probe:
     return probe
 
 
+def longest_delay_us(observations: Observations, pass_name: str) -> tuple[float, str]:
+    """The longest that any frame was late or inside a switch while endpoints sent, virtual us."""
+    _, end_ns = _span_ns(observations, pass_name)
+    found = rows(observations, "lateness", pass_name)
+    found = found[(found["t_ns"] <= end_ns) & (found["frames"] > 0)]
+    if found.empty:
+        raise MissingDataError("no delay of a frame was recorded")
+    worst = found.loc[found["max_us"].idxmax()]
+    return (
+        float(worst["max_us"]) / observations.scenario.dilation,
+        f"{worst['max_us']:.0f} us of real time ({worst['what']}) at {worst['t_ns'] / 1e6:.1f} ms",
+    )
+
+
 def ovs_balance(observations: Observations, pass_name: str) -> tuple[float, str]:
     """Frames that went into the switches on the way and did not come out."""
     into = observations.switch_counters(pass_name, "frames_in")
