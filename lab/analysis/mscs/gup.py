@@ -136,9 +136,7 @@ def latency(run: StackObservations) -> Measurement:
 
 
 def _latencies_s(run: StackObservations, variant: str) -> dict[int, float]:
-    return {
-        nodes: mean_s(run, case) for nodes, case in idle(run, variant=variant).items() if nodes > 2
-    }
+    return {nodes: mean_s(run, case) for nodes, case in idle(run, variant=variant).items()}
 
 
 def _fitted(
@@ -200,7 +198,8 @@ def _most(run: StackObservations, size_bytes: int) -> str:
 def concurrent(run: StackObservations) -> Measurement:
     """Updates that are sent to all at once, beside serial ones, over the nodes."""
     serial, at_once = _latencies_s(run, "plain"), _latencies_s(run, "concurrent")
-    both = sorted(serial.keys() & at_once.keys())
+    # With two nodes there is nobody but the locker to send to.
+    both = sorted(nodes for nodes in serial.keys() & at_once.keys() if nodes > 2)
     if not both:
         raise MissingDataError("no size was run both serially and at once")
     slopes = [

@@ -16,7 +16,7 @@ MEASURES = StackMeasures()
 
 BROKEN_DOWN_S = 2.0
 """Updates that take longer on the mean count as broken down: 2 s is the shortest time that thesis
-7.8 tells of as trouble. Settled before any loaded run was seen."""
+7.8 tells of as trouble. From the text alone; what other limits give is told beside."""
 _IDLE_32_S = 1 / 6
 _IDLE_10_S = _IDLE_32_S * 10 / 32
 """Published: 6 updates a second with 32 nodes, and latency is proportional to the nodes."""

@@ -265,7 +265,10 @@ def _by_size(
 def _regrouped(run: StackObservations, case: str) -> bool:
     """Whether all survivors ended the regroup, with one view that has all of them."""
     here, views = survivors(run, case), last_views(run, case)
-    ended = {int(node) for node in completed(run, case)["node"]}
+    try:
+        ended = {int(node) for node in completed(run, case)["node"]}
+    except MissingDataError:
+        return False
     return here <= ended and {views[node][1] for node in here} == {tuple(sorted(here))}
 
 
