@@ -131,8 +131,8 @@ CHECKS: tuple[Check[Observations], ...] = (
     ),
     Check(
         "longest-delay", longest_delay_us, 1000, "us virtual",
-        "in that time a source at full speed fills its part of a switch's memory: after a longer pause "
-        "links are stopped which the modelled switch would not have stopped",
+        "in that time a source at full speed fills its part of a switch's memory: a longer pause "
+        "stops links which the modelled switch would not have stopped",
     ),
     Check(
         "cpu-linecards", cpu_p95("linecards"), 0.85, "cores",
