@@ -107,7 +107,7 @@ def longest_delay_us(observations: Observations, pass_name: str) -> tuple[float,
     found = found[(found["t_ns"] <= end_ns) & (found["frames"] > 0)]
     if found.empty:
         raise MissingDataError("no delay of a frame was recorded")
-    worst = found.loc[found["max_us"].idxmax()]
+    worst = found.sort_values("max_us").iloc[-1]
     return (
         float(worst["max_us"]) / observations.scenario.dilation,
         f"{worst['max_us']:.0f} us of real time ({worst['what']}) at {worst['t_ns'] / 1e6:.1f} ms",
