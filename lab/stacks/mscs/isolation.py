@@ -103,9 +103,7 @@ class Isolation:
     def _regroup_begun(self, now_s: float) -> None:
         config = self._config
         after_s = CONTACT_BROADCASTS * config.regroup_period_s
-        if (
-            config.regroup_detector
-        ):  # others, activated one broadcast sooner, may be done with phase 1
+        if config.regroup_detector:  # others, activated a broadcast sooner, may be done by then
             after_s = min(after_s, config.regroup_early_s - config.regroup_period_s)
         self._look_at_contacts_at(now_s + after_s)
 
