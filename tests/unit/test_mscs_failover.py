@@ -163,7 +163,7 @@ def test_an_evicted_node_loses_its_groups_first_then_halts_and_may_not_join():
 def test_a_cluster_without_its_quorum_resource_ends():
     cluster = cluster_of(3)
     cluster.volume.cut.update({1, 2, 3})
-    cluster.run(10 + 30 + 13)
+    cluster.run(10 + 49 + 13)  # the reservation, the patience of 3 nodes, and a challenge
     assert cluster.alive == set()
 
 

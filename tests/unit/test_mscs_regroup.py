@@ -76,8 +76,8 @@ def test_what_detectors_know_makes_it_shorter():
 
 def test_in_the_kernel_it_crosses_less_and_waits_for_no_processor():
     actions = (fault(0.0, "cpu-load", level="heavy"), fault(10.0, "kill", 3))
-    service = run_preset(8, 60, *actions, quorum_patience_s=100)
-    kernel = run_preset(8, 60, *actions, quorum_patience_s=100, regroup_level="kernel")
+    service = run_preset(8, 60, *actions)
+    kernel = run_preset(8, 60, *actions, regroup_level="kernel")
     assert kernel.busy_s[1] < service.busy_s[1]
     assert took_s(kernel) < took_s(service)
 

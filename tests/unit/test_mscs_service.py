@@ -147,7 +147,7 @@ def test_an_owner_that_cannot_reach_the_volume_hands_it_over():
 
 
 def test_a_cluster_that_cannot_reach_the_volume_ends():
-    events = run(3, 60.0, fault(10.0, "quorum-cut"))
+    events = run(3, 90.0, fault(10.0, "quorum-cut"))
     assert halted(events) == [1, 2, 3]
 
 

@@ -7,7 +7,7 @@ outage is what lies between, from the logs of resources and faults.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,10 +75,7 @@ def failover(run: StackObservations) -> Measurement:
         raise MissingDataError("the run has no case in which the owner is killed")
     lost = [move.case for some in moves.values() for move in some if move.after is None]
     disturbed = [case for case in names(run, sweep="one-network") if not _undisturbed(run, case)]
-    told = ", ".join(
-        f"{np.nanmean([move.outage_s for move in some]):.1f} s when its node is {sweep}"
-        for sweep, some in moves.items()
-    )
+    told = ", ".join(f"{_outage(some)} when its node is {sweep}" for sweep, some in moves.items())
     wrong = f" Not so in {', '.join(lost + disturbed)}." if lost or disturbed else ""
     return Measurement(
         "mscs-failover",
@@ -86,6 +83,11 @@ def failover(run: StackObservations) -> Measurement:
         detail=f"Clients are without the service for {told}{_moved(run)}, and never when one of "
         f"its networks is.{wrong}",
     )
+
+
+def _outage(moves: Sequence[Move]) -> str:
+    ended = [move.outage_s for move in moves if move.after is not None]
+    return f"{np.mean(ended):.1f} s" if ended else "for good"
 
 
 def _first_fault_s(run: StackObservations, case: str) -> float:

@@ -19,6 +19,7 @@ from lab.claims.judge import Measurement
 MEASURES = StackMeasures()
 
 _Check = Callable[[StackObservations, str], bool]
+_MOST_NODES = 32
 _TO_NODES = 30
 """Receivers of the published broadcast."""
 _BROADCAST_S = 0.125
@@ -226,6 +227,8 @@ def scale_limit(run: StackObservations) -> Measurement:
         for case, nodes in zip(chosen.index, chosen["nodes"], strict=True)
     }
     joined = shares(run, "moderate")
+    if max(update_means) < _MOST_NODES or max(joined, default=0) < _MOST_NODES:
+        raise MissingDataError(f"joins and updates were not tried with {_MOST_NODES} nodes")
     limits = {
         "global updates": _last_good({n: s <= BROKEN_DOWN_S for n, s in update_means.items()}),
         "joins": _last_good({nodes: part >= 0.5 for nodes, part in joined.items()}),
@@ -237,7 +240,7 @@ def scale_limit(run: StackObservations) -> Measurement:
     told = ", ".join(f"{name} {size}" for name, size in (limits | steady).items())
     return Measurement(
         "mscs-scale-limit",
-        holds=max(limits.values()) < min(steady.values()) and min(steady.values()) >= 32,
+        holds=max(limits.values()) < min(steady.values()) and min(steady.values()) >= _MOST_NODES,
         detail=f"Largest size that works with moderate load, of those up to 32: {told}.",
     )
 

@@ -98,9 +98,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     quorum_patience_s: Seconds = 25.0
     """A cluster ends when none of its members can own the resource for so long: time for two of
     them to try, one after the other."""
-    quorum_grace_s: Seconds = 45.0
-    """Before a cluster is formed where another has been. That one's members have noticed by then
-    that its owner is gone (detection, regroup) and their patience has ended."""
+    quorum_patience_node_s: Annotated[float, msgspec.Meta(ge=0.0)] = 8.0
+    """So much longer for each node that is known. Members learn of a new owner by global updates,
+    which are a series of RPCs of up to 3 s each way under load: a minute and more with 32 nodes
+    (thesis 7.8), and it takes two of them. Less, and load ends large clusters."""
+    quorum_grace_s: Seconds = 20.0
+    """Before a cluster is formed where another has been, that one's members are given time to
+    notice that its owner is gone (detection, regroup); then their patience must have ended."""
     quorum_probe_s: Seconds = 2.0
     """Between two attempts to find them meanwhile."""
 
@@ -129,6 +133,16 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def detection_s(self) -> float:
         """The silence after which a node is suspected."""
         return self.heartbeat_misses * self.heartbeat_s
+
+    @property
+    def patience_s(self) -> float:
+        """How long a cluster goes on without the quorum resource."""
+        return self.quorum_patience_s + self.nodes * self.quorum_patience_node_s
+
+    @property
+    def grace_s(self) -> float:
+        """How long a node with the quorum resource waits before it forms another cluster."""
+        return self.patience_s + self.quorum_grace_s
 
     @property
     def others(self) -> tuple[NodeId, ...]:

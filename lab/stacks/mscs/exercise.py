@@ -38,6 +38,8 @@ def draw_options(random: Random, nodes: int) -> dict[str, Any]:
         "nodes": nodes,
         # As short as it can be made (thesis 7.7.1): cases converge sooner.
         "discovery_timeout_s": 10.0,
+        # Few nodes get on with little patience, and form a cluster anew the sooner for it.
+        "quorum_patience_node_s": 0.0,
         "groups": [_WEB] if random.random() < 0.5 else [],
     }
     standing = random.choice((nodes, nodes, random.randint(1, nodes), 0))

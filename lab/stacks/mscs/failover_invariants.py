@@ -18,10 +18,13 @@ class OneNodeAtATime:
     """A resource is online, or on its way there or back, on one running node at a time.
 
     A node that stands still does nothing with its resources, and cannot know that others took them
-    over. It is given ``NOTICE_S`` after it goes on to see that and to let go.
+    over. It is given ``NOTICE_S`` after it goes on to see that and to let go. A node whose CPU
+    other programs compete for waits for it at each step, up to 3 s (thesis 7.7.1): it is given
+    ``LOADED_S`` from when another node takes a resource over.
     """
 
     NOTICE_S = 1.0
+    LOADED_S = 10.0
     name = "a resource is on one node at a time"
     kinds = frozenset({"resource"}) | Running.KINDS
 
@@ -29,6 +32,9 @@ class OneNodeAtATime:
         self._running = Running()
         self._holders: dict[str, set[NodeId]] = {}
         self._excused_until_s: dict[NodeId, float] = {}
+        self._loaded: set[NodeId] = set()
+        self._shared_s: dict[str, float] = {}
+        """Since when a resource has been on several nodes."""
 
     def feed(self, event: Event) -> str | None:
         """Take the next event."""
@@ -55,17 +61,25 @@ class OneNodeAtATime:
         nodes = set(event.fields["nodes"]) or set(self._running.nodes)
         if event.phase == "pause":
             self._excused_until_s.update(dict.fromkeys(nodes, float("inf")))
+        elif event.phase == "cpu-load" and event.fields["level"] != "idle":
+            self._loaded |= nodes
+        elif event.phase == "cpu-load":
+            self._loaded -= nodes
         elif event.phase in ("resume", "heal"):
             for node in nodes & self._excused_until_s.keys():
                 if self._excused_until_s[node] == float("inf"):
                     self._excused_until_s[node] = event.t_s + self.NOTICE_S
+            if event.phase == "heal":
+                self._loaded -= nodes
 
     def _judge(self, now_s: float) -> str | None:
         for resource, holders in self._holders.items():
-            if len(holders) < 2:
-                continue
             counted = [n for n in sorted(holders) if now_s >= self._excused_until_s.get(n, now_s)]
-            if len(counted) > 1:
+            if len(counted) < 2:
+                self._shared_s.pop(resource, None)
+                continue
+            since_s = self._shared_s.setdefault(resource, now_s)
+            if not self._loaded & holders or now_s - since_s > self.LOADED_S:
                 return f"{resource} is on nodes {' and '.join(map(str, counted))}"
         return None
 

@@ -222,7 +222,7 @@ class Gup:
     def _sent(self, now_s: float, result: GupResult) -> None:
         own = self._own.popleft()
         rpcs = own.transmission.rpcs
-        self.member.emit("done", own.transmission.update, rpcs=rpcs)
+        self.member.emit("done" if result.ok else "refused", own.transmission.update, rpcs=rpcs)
         own.done(now_s, msgspec.structs.replace(result, rpcs=rpcs))
         self._send_next(now_s)
 

@@ -101,7 +101,11 @@ class Isolation:
         )
 
     def _regroup_begun(self, now_s: float) -> None:
-        self._look_at_contacts_at(now_s + CONTACT_BROADCASTS * self._config.regroup_period_s)
+        config = self._config
+        after_s = CONTACT_BROADCASTS * config.regroup_period_s
+        if config.regroup_detector:  # others, activated a broadcast sooner, may be done by then
+            after_s = min(after_s, config.regroup_early_s - config.regroup_period_s)
+        self._look_at_contacts_at(now_s + after_s)
 
     def _look_at_contacts_at(self, at_s: float) -> None:
         self._ctx.set_timer("service", _CONTACTS, at_s, self._look_at_contacts)

@@ -230,7 +230,7 @@ class Joiner:
     def _let_others_end(self) -> Steps[None]:
         """Give the members of a cluster that was formed before time to answer, or to halt."""
         now_s: float = yield Do(lambda at_s: at_s)
-        end_s = now_s + self._config.quorum_grace_s
+        end_s = now_s + self._config.grace_s
         while now_s < end_s:
             if (yield from self._probe_all()) is not None:
                 yield Do(self._quorum.release)

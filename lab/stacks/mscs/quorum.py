@@ -12,9 +12,9 @@ protocol is the challenge and defence by renewal of shared disks of that time:
   paused or cut off knows that by its own clock before it does anything else.
 
 The volume also says which cluster was formed with it last. Who finds that one was before waits,
-the reservation in its hands, before it forms another, for ``quorum_grace_s``: time for the old
-one's members to answer, or to notice that they have lost the volume, and halt. And whoever gets the
-volume back and finds that another cluster was formed meanwhile, halts. So two clusters never form.
+the reservation in its hands, before it forms another (``grace_s``): time for the old one's members
+to answer, or to notice that they have lost the volume, and halt. And whoever gets the volume back
+and finds that another cluster was formed meanwhile, halts. So two clusters never form.
 """
 
 from __future__ import annotations

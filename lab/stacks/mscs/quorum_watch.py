@@ -64,7 +64,7 @@ class QuorumWatch:
             self._ctx.cancel_timer(_TIMER)
         elif not self._waiting:
             self._waiting = True
-            at_s = now_s + self._config.quorum_patience_s
+            at_s = now_s + self._config.patience_s
             self._ctx.set_timer("service", _TIMER, at_s, self._give_up)
 
     def _give_up(self, now_s: float) -> None:

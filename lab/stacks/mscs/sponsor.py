@@ -131,8 +131,9 @@ class Sponsor:
             self._allow_time(now_s)
             respond(now_s, {"ok": True, "rpcs": result.rpcs})
         else:
-            self._end("refused", cause="another node joins")
-            respond(now_s, {"ok": False, "why": "another node joins"})
+            why = "another node joins" if result.ok else "no member any more"
+            self._end("refused", cause=why)
+            respond(now_s, {"ok": False, "why": why})
 
     # --- phase 3: the joiner is in charge ----------------------------------------------------
 
