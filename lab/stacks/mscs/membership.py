@@ -23,7 +23,8 @@ from lab.stacks.mscs.clusnet_port import ClusNetPort
 from lab.stacks.mscs.config import Config
 from lab.stacks.mscs.context import Context
 from lab.stacks.mscs.last_word import LastWord, Quorum
-from lab.stacks.mscs.regroup.engine import Host, Regroup
+from lab.stacks.mscs.regroup.collaborators import Host
+from lab.stacks.mscs.regroup.engine import Regroup
 from lab.stacks.mscs.regroup.state import Phase
 from lab.stacks.mscs.regroup.upcalls import Upcalls
 from lab.stacks.mscs.view import View, formed

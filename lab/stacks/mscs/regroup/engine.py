@@ -5,7 +5,7 @@ are lost or late, wherever nodes pause:
 
 - Runs are numbered by *attempts*, which never fall. A node in a run takes no part in earlier ones.
 - In a run a node takes the decision of one tie-breaker only, the one that it chose when it came
-  into phase 2, and a tie-breaker decides when all that it counts on have chosen it. As any two
+  into phase 2, and a tie-breaker decides when all that are to survive have chosen it. As any two
   groups that survive have a node in common, there is at most one decision in a run.
 - Who has accepted a decision (phase 3) judges survival by it from then on, be it installed or not,
   and tells everybody. Installed it is (phase 4) when all of its members have accepted it. So the
@@ -16,14 +16,15 @@ State is sent every ``regroup_period_s``; a change of phase brings the next broa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
 from lab.stacks.core import Level, NodeId, Received
 from lab.stacks.mscs.config import Config
 from lab.stacks.mscs.context import Context
+from lab.stacks.mscs.regroup.collaborators import Host, Network
 from lab.stacks.mscs.regroup.masks import bit, mask, nodes_in
 from lab.stacks.mscs.regroup.rules import (
     Survival,
@@ -40,32 +41,6 @@ from lab.stacks.mscs.view import View
 CHANNEL, KERNEL_CHANNEL = "regroup", "regroup-kernel"
 LABEL = "regroup"
 _TICK = "regroup tick"
-
-
-class Network(Protocol):
-    """What regroup needs of ClusNet."""
-
-    def pick(self, node: NodeId | str) -> int:
-        """Choose the network for the next datagram to a node."""
-
-    def pick_for_all(self, nodes: Collection[NodeId]) -> int:
-        """Choose the network for the next multicast to these nodes."""
-
-    def accepts(self, node: NodeId, incarnation: int) -> bool:
-        """Tell whether a node's datagrams are let in."""
-
-    def suspected(self) -> list[NodeId]:
-        """Return the nodes that are silent at present."""
-
-
-class Host(Protocol):
-    """What regroup needs of the membership manager; the answers come back at once or later."""
-
-    def clean_up(self, now_s: float, phase: Phase, view: View) -> None:
-        """Run a clean-up phase for a view, then call :meth:`Regroup.cleaned`."""
-
-    def ask_quorum(self, now_s: float, attempt: int) -> None:
-        """Try to own the quorum resource, then call :meth:`Regroup.quorum`."""
 
 
 class Regroup:
@@ -104,7 +79,7 @@ class Regroup:
         elif run.phase == Phase.ACTIVATE:
             run.suspects |= bit(node)
             self._evaluate(now_s)
-        elif self._counts_on(run) & bit(node):
+        elif run.counted_on & bit(node):
             self._begin(now_s, run.attempt + 1, cautious=True, cause=f"suspicion {node}")
 
     def demand(self, now_s: float, cause: str) -> None:
@@ -116,9 +91,6 @@ class Regroup:
         """Belong to no cluster any more."""
         self.origin, self.joining, self.run, self._last = None, {}, None, None
         self._ctx.cancel_timer(_TICK)
-
-    def _counts_on(self, run: Run) -> int:
-        return run.group if run.decision is None else run.survivors
 
     def _begin(self, now_s: float, attempt: int, *, cautious: bool, cause: str) -> None:
         """Activate: nothing is sent or collected before the clock has ticked."""
@@ -182,7 +154,6 @@ class Regroup:
             self._ctx.send(node, self._network.pick(node), self._channel, data, LABEL)
 
     def _message(self, run: Run) -> Message:
-        one, two, three, four, five = run.heard
         return Message(
             incarnation=self._ctx.incarnation,
             attempt=run.attempt,
@@ -190,7 +161,7 @@ class Regroup:
             joining=self.joining,
             cautious=run.cautious,
             phase=run.phase,
-            heard=(one, two, three, four, five),
+            heard=run.heard,
             connectivity=run.connectivity,
             suspects=run.suspects,
             tie_breaker=run.tie_breaker,
@@ -314,15 +285,11 @@ class Regroup:
         """Phase 2: the tie-breaker decides who survives; the others wait for it."""
         if run.tie_breaker != self._ctx.node:
             return False
-        if run.group & ~run.heard_in(Phase.CLOSING):
-            return False
-        if run.complete_s is None:
-            run.complete_s = now_s
         origin = self._known_origin()
         group = run.group & run.members
         survivors = fully_connected(group, run.connectivity)
-        waits = not reached(now_s - run.complete_s, self._config.regroup_connect_s)
-        if survivors != group and waits:
+        waits = not reached(now_s - run.entered_s, self._config.regroup_connect_s)
+        if survivors & ~run.heard_in(Phase.CLOSING) or (survivors != group and waits):
             return False
         verdict = survival_of(survivors, origin, self.joining)
         if verdict == Survival.NO:
@@ -373,7 +340,7 @@ class Regroup:
         run.enter(now_s, Phase.CLEANUP_1)
         run.audience = run.survivors
         self._emit(Phase.CLEANUP_1.label)
-        self._host.clean_up(now_s, Phase.CLEANUP_1, self._decision(run))
+        self._host.clean_up(now_s, Phase.CLEANUP_1, run.decided)
         return True
 
     def _clean_up_1(self, now_s: float, run: Run) -> bool:
@@ -382,7 +349,7 @@ class Regroup:
             return False
         run.enter(now_s, Phase.CLEANUP_2)
         self._emit(Phase.CLEANUP_2.label)
-        self._host.clean_up(now_s, Phase.CLEANUP_2, self._decision(run))
+        self._host.clean_up(now_s, Phase.CLEANUP_2, run.decided)
         return True
 
     def _clean_up_2(self, now_s: float, run: Run) -> bool:
@@ -407,15 +374,9 @@ class Regroup:
         self._hurry(now_s)
         self._evaluate(now_s)
 
-    def _decision(self, run: Run) -> View:
-        assert run.decision is not None  # noqa: S101 - phases 3 to 5 come with one
-        return run.decision
-
     def _halt(self, why: str) -> None:
         self._emit("halt", cause=why)
         self._ctx.halt(f"regroup: {why}")
-
-    # --- for logs and tests ------------------------------------------------------------------
 
     def _emit(self, phase: str, *, cause: str = "", **fields: Any) -> None:
         attempt = 0 if self.run is None else self.run.attempt

@@ -46,7 +46,7 @@ class Message(msgspec.Struct, frozen=True, array_like=True):
     """Nodes with their incarnations that are about to be added to it."""
     cautious: bool
     phase: int
-    heard: tuple[Mask, Mask, Mask, Mask, Mask]
+    heard: list[Mask]
     """For each phase the nodes that are known to be in it, or beyond: in phase 1 active, in 2 for
     this tie-breaker, in 3 in possession of the decision, in 4 and 5 done with the clean-up."""
     connectivity: list[Mask]
@@ -59,7 +59,8 @@ class Message(msgspec.Struct, frozen=True, array_like=True):
 
     def fits(self, nodes: int) -> bool:
         """Tell whether it speaks of the nodes 1..nodes only, as whatever a peer sends does."""
-        if len(self.connectivity) != nodes or not 0 <= self.tie_breaker <= nodes:
+        sizes = (len(self.heard), len(self.connectivity))
+        if sizes != (len(Phase), nodes) or not 0 <= self.tie_breaker <= nodes:
             return False
         named = [1, *self.origin.members, *self.joining]
         if self.decision is not None:
@@ -94,8 +95,6 @@ class Run:
     tie_breaker: NodeId = 0
     group: int = 0
     """Who was active when phase 1 ended."""
-    complete_s: float | None = None
-    """At the tie-breaker: since when all of the group wait for its decision."""
     has_quorum: bool = False
     asks_quorum: bool = False
     decision: View | None = None
@@ -116,6 +115,17 @@ class Run:
     def enter(self, now_s: float, phase: Phase) -> None:
         """Go on to the next phase."""
         self.phase, self.entered_s = phase, now_s
+
+    @property
+    def counted_on(self) -> int:
+        """Whom this run needs to go on, from phase 2 on."""
+        return self.group if self.decision is None else self.survivors
+
+    @property
+    def decided(self) -> View:
+        """The decision; phases 3 to 5 come with one."""
+        assert self.decision is not None  # noqa: S101
+        return self.decision
 
     def heard_in(self, phase: Phase) -> int:
         """Return who is known to be in a phase, or beyond it."""
