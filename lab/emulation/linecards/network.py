@@ -21,7 +21,7 @@ LIMITS = {
     "max_ports": 8192,
     "max_vcs": 16384,
     "max_queues": 131072,
-    "max_frames": 65536,
+    "max_frames": 131072,
     "max_endpoints": 4096,
 }
 
