@@ -6,12 +6,12 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
-from lab.ethernet.agenda import Agenda
 
 from lab.emulation.medium import frames
 from lab.emulation.medium.keeper import Holder, HostAddresses
 from lab.emulation.medium.lan import Ends, Lan
 from lab.errors import LabError
+from lab.ethernet.agenda import Agenda
 from lab.ethernet.frames import Frame
 from lab.ethernet.links import Links
 from lab.ethernet.paths import Paths
