@@ -76,6 +76,28 @@ def test_a_group_fails_back_only_if_it_is_to(failback: bool, owner: int | None):
     assert cluster.online("web-service") == [owner]
 
 
+def test_a_group_that_was_moved_fails_back_only_when_its_node_comes_up_again():
+    cluster = cluster_of(3, failback=True)
+    assert cluster.ask(1, "move", group="web", to=3) == (True, None)
+    cluster.run(1)
+    assert cluster.online("web-service") == [3]
+    cluster.kill(2)
+    cluster.run(DETECTION_S + 1)
+    assert cluster.online("web-service") == [3]
+    cluster.join(2)
+    cluster.run(1)
+    assert cluster.online("web-service") == [2]
+
+
+def test_a_group_that_failed_on_its_preferred_node_is_not_sent_back_there():
+    cluster = cluster_of(3, failback=True)
+    for _ in range(4):
+        cluster.desks[2].running["web-service"](False, "killed")
+        cluster.run(1)
+    assert cluster.online("web-service") == [3]
+    assert len(cluster.state("web").failovers_s) == 1
+
+
 def test_a_group_moves_after_its_resource_failed_too_often_and_not_for_ever():
     cluster = cluster_of(3, failover_threshold=1)
     for desk in cluster.desks.values():

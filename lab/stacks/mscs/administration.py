@@ -207,7 +207,8 @@ class Administration:
         if not self._nodes.is_up(target):
             raise LabError(f"node {target} is not up", remedy="see: nodes")
         if target != state.owner:
-            draft.put(msgspec.structs.replace(state, target=target))
+            members = tuple(sorted(self._gup.member.circle.members))
+            draft.put(msgspec.structs.replace(state, target=target, away_from=members))
 
     def _online(self, draft: Draft, values: _Values) -> None:
         group = draft.get(Group, values["group"])

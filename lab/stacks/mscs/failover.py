@@ -167,7 +167,11 @@ class FailoverManager:
         if target is None or len(failovers_s) >= group.failover_threshold:
             return state
         return msgspec.structs.replace(
-            state, target=target, tried=tuple(sorted(tried)), failovers_s=(*failovers_s, now_s)
+            state,
+            target=target,
+            away_from=tuple(sorted(members)),
+            tried=tuple(sorted(tried)),
+            failovers_s=(*failovers_s, now_s),
         )
 
     # --- as the coordinator ----------------------------------------------------------------
@@ -195,19 +199,22 @@ class FailoverManager:
         load: dict[NodeId, int],
     ) -> GroupState:
         """Return where a group should be, or go."""
-        if state.owner is None or state.owner not in members:
-            owner = state.target if state.target in candidates else None
-            owner = owner or choose_owner(group, candidates, load)
+        owner = state.owner
+        if owner is None or owner not in members:
+            target = state.target if state.target in candidates else None
             return GroupState(
-                name=group.name, owner=owner, tried=state.tried, failovers_s=state.failovers_s
+                name=group.name,
+                owner=target or choose_owner(group, candidates, load),
+                tried=state.tried,
+                failovers_s=state.failovers_s,
             )
-        if state.target is not None:
-            return state
-        if self._objects.get(Node, str(state.owner)).state == "evicting":
+        away_from = tuple(node for node in state.away_from if node in members)
+        target = state.target
+        if target is None and self._objects.get(Node, str(owner)).state == "evicting":
             target = choose_owner(group, candidates, load)
-        else:
-            target = should_fail_back(group, state.owner, candidates)
-        return msgspec.structs.replace(state, target=target)
+        elif target is None:
+            target = should_fail_back(group, owner, set(candidates) - set(away_from))
+        return msgspec.structs.replace(state, target=target, away_from=away_from)
 
     def _candidates(self, group: Group, members: Collection[NodeId]) -> set[NodeId]:
         """Return the members that a group may go to; the cluster's own must be somewhere."""

@@ -100,6 +100,9 @@ class GroupState(_Object, frozen=True, kw_only=True, omit_defaults=True):
     phase: GroupPhase = "offline"
     resources: dict[str, ResourcePhase] = {}
     """The last that the owner reported."""
+    away_from: tuple[NodeId, ...] = ()
+    """The nodes that it does not fail back to until they have been down: those that were up when
+    somebody moved it, or when it failed."""
     tried: tuple[NodeId, ...] = ()
     """The nodes where it has failed since it was online last."""
     failovers_s: tuple[float, ...] = ()
