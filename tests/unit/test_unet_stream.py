@@ -275,14 +275,16 @@ def test_a_greedy_stream_counts_exactly(
     ni: FakeNi, tmp_path: Path, message_bytes: int, reception: str
 ):
     changes = [change(0.0, 1.0, message_bytes)]
+    began_s = time.monotonic()
     sent, received = run_pair(ni, tmp_path, changes=changes, reception=reception)
+    took_s = time.monotonic() - began_s
     assert sent["ended"] == received["ended"] == "complete"
     # How much that is depends on the machine; more than the queue holds, so the sender waited.
     assert sent["messages"] > 64
     assert sent["messages"] == sent["injected"] + sent["in_send_queue"]
     assert sent["injected"] == received["messages"] + ni.undelivered > 0
     assert sent["rejected"] == received["drop_no_buffer"] == 0
-    assert 0 < sent["blocked_s"] < 0.0061
+    assert 0 < sent["blocked_s"] < took_s / 100.0
     assert sent["bytes"] == sent["messages"] * message_bytes
     assert received["bytes"] == received["messages"] * message_bytes
     for key in ("duplicates", "out_of_order", "corrupted", "missing"):
