@@ -31,7 +31,9 @@ scenario: $(NEEDED) ## run one experiment to its report: NAME=x, also SET="a=b c
 test: setup ## the quality gate: lint, types, unit, emulation and end-to-end tests
 	@sh playbooks/files/apt-install.sh chromium-headless-shell=chromium-headless-shell
 	@$(MAKE) --no-print-directory lint types
-	$(PYTEST) -m 'not slow'
+	$(PYTEST) -m 'not slow' || { \
+		echo 'test: what failed runs once more, by itself; what fails again has failed'; \
+		$(PYTEST) -m 'not slow' --last-failed; }
 
 # These work on what `make setup` has made; without it they say so.
 $(LAB):
