@@ -171,7 +171,8 @@ class Sponsor:
         self, now_s: float, source: NodeId, arguments: dict[str, Any], respond: Respond
     ) -> None:
         if self.attempt is None or not self._is_for(arguments, Stage.NETWORK):
-            respond(now_s, {"ok": False, "admitted": False})
+            # Given up in the meantime: the joiner was too late.
+            respond(now_s, {"ok": False, "admitted": False, "rpcs": 0})
             return
         self.stage, self._rpcs = Stage.PETITION, 0
         self._petition = respond
