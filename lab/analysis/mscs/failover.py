@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lab.analysis.mscs.gup import names
 from lab.analysis.observations import MissingDataError
 from lab.analysis.stacks.observations import StackMeasures, StackObservations
 from lab.claims.judge import Measurement
@@ -69,12 +68,12 @@ def failover(run: StackObservations) -> Measurement:
     for sweep in _FAILED:
         if not (run.cases["sweep"] == sweep).any():
             continue
-        for case in names(run, sweep=sweep):
+        for case in run.names(sweep=sweep):
             moves.setdefault(sweep, []).append(move_of(run, case, _first_fault_s(run, case)))
     if "killed" not in moves:
         raise MissingDataError("the run has no case in which the owner is killed")
     lost = [move.case for some in moves.values() for move in some if move.after is None]
-    disturbed = [case for case in names(run, sweep="one-network") if not _undisturbed(run, case)]
+    disturbed = [case for case in run.names(sweep="one-network") if not _undisturbed(run, case)]
     told = ", ".join(f"{_outage(some)} when its node is {sweep}" for sweep, some in moves.items())
     wrong = f" Not so in {', '.join(lost + disturbed)}." if lost or disturbed else ""
     return Measurement(
@@ -122,7 +121,7 @@ def _moved(run: StackObservations) -> str:
 def quorum_store(run: StackObservations) -> Measurement:
     """What was acknowledged before all failed is there when any nodes start again."""
     told, fine = [], True
-    for case in names(run):
+    for case in run.names():
         if run.planned[case].sweep:
             continue
         kept = _acknowledged(run, case)
@@ -159,7 +158,7 @@ def _names(value: object) -> list[str]:
 def agreement(run: StackObservations) -> Measurement:
     """Views of one cluster by number: all that install one have the same members in it."""
     wrong, seen = 0, 0
-    for case in names(run):
+    for case in run.names():
         if not run.planned[case].sweep:
             continue  # where all fail, another cluster begins to count anew
         views = run.events(case, "view")

@@ -22,11 +22,6 @@ MEASURES = StackMeasures()
 SMALL_BYTES, LARGE_BYTES = 50, 2048
 
 
-def names(run: StackObservations, **labels: object) -> list[str]:
-    """The cases with these labels that were carried out."""
-    return [str(name) for name in run.chosen(**labels).index]
-
-
 def idle(
     run: StackObservations, size_bytes: int = SMALL_BYTES, variant: str = "plain"
 ) -> dict[int, str]:
@@ -49,7 +44,7 @@ def mean_s(run: StackObservations, case: str) -> float:
 def lock(run: StackObservations) -> Measurement:
     """Where all want to update at once, each is everywhere before the next is given the lock."""
     overlaps, waited, made = 0, 0, 0
-    for case in names(run, sweep="together"):
+    for case in run.names(sweep="together"):
         order = sorted(_locked(run, case), key=lambda update: update.sequence)
         for before, after in pairwise(order):
             locked_s, asked_s = after.locked_s or 0.0, after.asked_s or 0.0
@@ -97,7 +92,7 @@ def order(run: StackObservations) -> Measurement:
 
 
 def _wrapping(run: StackObservations) -> list[str]:
-    return [name for name in names(run) if name.startswith("wrap")]
+    return [name for name in run.names() if name.startswith("wrap")]
 
 
 def _calls(run: StackObservations, case: str, update: Update) -> list[tuple[str, int]]:

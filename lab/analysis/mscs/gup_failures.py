@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lab.analysis.mscs.courses import survivors
-from lab.analysis.mscs.gup import names
 from lab.analysis.mscs.updates import Update, applied_in_order, updates
 from lab.analysis.observations import MissingDataError
 from lab.analysis.stacks.observations import StackMeasures, StackObservations
@@ -26,7 +25,7 @@ MEASURES = StackMeasures()
 def total_order(run: StackObservations) -> Measurement:
     """What survivors applied, of all kinds and in all cases: at each place the same."""
     wrong, applied = 0, 0
-    for case in names(run):
+    for case in run.names():
         here = survivors(run, case)
         places: dict[int, str] = {}
         for node, order in applied_in_order(run, case).items():
@@ -49,7 +48,7 @@ def total_order(run: StackObservations) -> Measurement:
 def atomicity(run: StackObservations) -> Measurement:
     """What one survivor applied, all applied; but for what was on its way when a case ended."""
     partial, made = 0, 0
-    for case in names(run):
+    for case in run.names():
         here = survivors(run, case)
         try:
             found = updates(run, case, kind=None)
@@ -131,7 +130,7 @@ def failures(run: StackObservations) -> list[Failure]:
     Raises:
         MissingDataError: there is none.
     """
-    found = [_failure(run, case) for case in names(run) if "fail" in run.planned[case].sweep]
+    found = [_failure(run, case) for case in run.names() if "fail" in run.planned[case].sweep]
     hit = [failure for failure in found if failure is not None]
     if not hit:
         raise MissingDataError("no failure came in the middle of an update")

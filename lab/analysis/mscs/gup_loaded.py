@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lab.analysis.mscs.courses import completed
-from lab.analysis.mscs.gup import idle, mean_s, names
+from lab.analysis.mscs.gup import idle, mean_s
 from lab.analysis.mscs.join import joins
 from lab.analysis.mscs.updates import times_s
 from lab.analysis.observations import MissingDataError
@@ -123,7 +123,7 @@ def load_asymmetry(run: StackObservations) -> Measurement:
     slower = {"an update": float(np.mean(times)) / quiet_s, "a join": _join_slowdown(run)}
     begins = {
         load: [
-            _detected_and_regrouped_s(run, case) for case in names(run, sweep="regroup", load=load)
+            _detected_and_regrouped_s(run, case) for case in run.names(sweep="regroup", load=load)
         ]
         for load in ("idle", "moderate")
     }
@@ -142,7 +142,7 @@ def _join_slowdown(run: StackObservations) -> float:
     means = {}
     for load in ("idle", "moderate"):
         took = []
-        for case in names(run, sweep="join", load=load):
+        for case in run.names(sweep="join", load=load):
             try:
                 took += [join.after_discovery_s for join in joins(run, case)]
             except MissingDataError:

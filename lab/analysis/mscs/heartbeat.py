@@ -20,10 +20,6 @@ _START_S = 6.0
 _OTHER_STACK = "this needs a {} detector, which is none of MSCS: the stack Galaxy will have it"
 
 
-def _names(run: StackObservations, **labels: object) -> list[str]:
-    return [str(name) for name in run.chosen(**labels).index]
-
-
 def _whole_periods(messages: pd.DataFrame) -> pd.DataFrame:
     """The rows of so many whole periods of each node.
 
@@ -104,7 +100,7 @@ def _has(run: StackObservations, load: str, network_load: str) -> bool:
 
 def _misses_per_thousand(run: StackObservations, load: str, network_load: str) -> float:
     missed, sent = 0, 0
-    for case in _names(run, sweep="load", load=load, network_load=network_load):
+    for case in run.names(sweep="load", load=load, network_load=network_load):
         missed += len(run.events(case, "heartbeat-miss"))
         sent += len(run.messages(case, LABEL))
     if not sent:
@@ -115,7 +111,7 @@ def _misses_per_thousand(run: StackObservations, load: str, network_load: str) -
 def _spread_of_intervals_s(run: StackObservations, load: str) -> float:
     """Standard deviation of the time between two heartbeats from one node to another."""
     gaps = []
-    for case in _names(run, sweep="load", load=load, network_load="idle"):
+    for case in run.names(sweep="load", load=load, network_load="idle"):
         sent = run.messages(case, LABEL)
         sent = sent[sent["t_s"] >= _START_S]
         gaps.append(sent.groupby(["node", "peer"], observed=True)["t_s"].diff().dropna())
@@ -125,7 +121,7 @@ def _spread_of_intervals_s(run: StackObservations, load: str) -> float:
 @MEASURES.of("mscs-hb-no-false-suspicion")
 def no_false_suspicion(run: StackObservations) -> Measurement:
     """Suspicions in all cases; no node fails in any."""
-    cases = _names(run)
+    cases = run.names()
     count = sum(len(run.events(case, "suspicion")) for case in cases)
     return Measurement(
         "mscs-hb-no-false-suspicion",
@@ -140,7 +136,7 @@ def hub(run: StackObservations) -> Measurement:
     differently."""
     counts = {}
     for medium in ("hub", "switch"):
-        cases = _names(run, medium=medium, variant="plain", nodes=run.cases["nodes"].max())
+        cases = run.names(medium=medium, variant="plain", nodes=run.cases["nodes"].max())
         frames = sum(len(run.messages(case, LABEL)) for case in cases)
         counts[medium] = (sum(_collisions(run, case) for case in cases), frames, len(cases))
     collided, frames, cases_seen = counts["hub"]

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from lab.analysis.mscs.courses import completed, last_views, survivors
-from lab.analysis.mscs.gup import names
 from lab.analysis.mscs.gup_loaded import BROKEN_DOWN_S
 from lab.analysis.mscs.updates import times_s
 from lab.analysis.observations import MissingDataError
@@ -83,7 +82,7 @@ def first_attempts(run: StackObservations, **labels: object) -> list[Attempt]:
     Raises:
         MissingDataError: there is none.
     """
-    found = [attempts(run, case)[:1] for case in names(run, sweep="join", **labels)]
+    found = [attempts(run, case)[:1] for case in run.names(sweep="join", **labels)]
     decided = [attempt for first in found for attempt in first if attempt.decided]
     if not decided:
         raise MissingDataError("no join came to an end, good or bad")
@@ -114,7 +113,7 @@ def abort(run: StackObservations) -> Measurement:
     """How long phase 3 had lasted when the sponsor gave a join up; the shortest."""
     found = [
         attempt
-        for case in names(run, sweep="join", variant="plain")
+        for case in run.names(sweep="join", variant="plain")
         for attempt in attempts(run, case)
         if attempt.timed_out
     ]
@@ -180,8 +179,8 @@ def progress(run: StackObservations) -> Measurement:
 @MEASURES.of("mscs-join-broadcast-loaded")
 def broadcast_loaded(run: StackObservations) -> Measurement:
     """The announcement to 30 members on moderately loaded nodes, beside idle ones."""
-    loaded = _broadcasts_s(run, names(run, sweep="join", load="moderate"))
-    quiet = _broadcasts_s(run, names(run, sweep="idle"))
+    loaded = _broadcasts_s(run, run.names(sweep="join", load="moderate"))
+    quiet = _broadcasts_s(run, run.names(sweep="idle"))
     return Measurement(
         "mscs-join-broadcast-loaded",
         value=float(np.mean(loaded)),

@@ -34,17 +34,13 @@ _TICK_ROOM_S = 2 * PERIOD_S
 """Phase 1 ends with a tick of the node's clock after the time-out, or with a message."""
 
 
-def _names(run: StackObservations, **labels: object) -> list[str]:
-    return [str(name) for name in run.chosen(**labels).index]
-
-
 def _largest(run: StackObservations, sweep: str) -> str:
     found = run.chosen(sweep=sweep, variant="plain")
     return str(found["nodes"].idxmax())
 
 
 def _all_cases(run: StackObservations) -> list[str]:
-    return _names(run)
+    return run.names()
 
 
 # --- correctness ----------------------------------------------------------------------------
@@ -90,7 +86,7 @@ def agreement(run: StackObservations) -> Measurement:
 def cleanup(run: StackObservations) -> Measurement:
     """One view; clean-up 2 only when all are in clean-up 1; then silence."""
     faults: list[str] = []
-    for case in _names(run, sweep="one", variant="plain"):
+    for case in run.names(sweep="one", variant="plain"):
         rows = completed(run, case)
         if rows["cleanup-1"].max() > rows["cleanup-2"].min():
             faults.append(f"{case}: clean-up 2 began before all had begun clean-up 1")
@@ -109,7 +105,7 @@ def hearsay(run: StackObservations) -> Measurement:
     It is about the regroup after the failure: losses may cause a false suspicion later.
     """
     unheard, rows_seen, broken = 0, 0, []
-    for case in _names(run, sweep="loss"):
+    for case in run.names(sweep="loss"):
         begun = courses(run, case)
         begun = begun[begun["id"] == begun["id"].min()]
         rows = begun[begun["done"].notna()]
@@ -145,7 +141,7 @@ def phases(run: StackObservations) -> Measurement:
     """Phases that every member went through, in order; nothing is sent before a clock tick."""
     counts: set[int] = set()
     early = 0
-    for case in _names(run, sweep="one", variant="plain"):
+    for case in run.names(sweep="one", variant="plain"):
         rows = completed(run, case)
         times = rows[list(PHASES)].to_numpy()
         in_order = bool((times[:, 1:] >= times[:, :-1]).all())
@@ -162,9 +158,9 @@ def phase1_rules(run: StackObservations) -> Measurement:
     """Each rule in the case that it is about, by the time that phase 1 took."""
     cases = {
         "all active": _first_where(run, "all active"),
-        "single failure": _names(run, sweep="one", variant="plain")[0],
-        "several failures": _names(run, sweep="two", variant="plain")[-1],
-        "cascading": _names(run, sweep="")[0],
+        "single failure": run.names(sweep="one", variant="plain")[0],
+        "several failures": run.names(sweep="two", variant="plain")[-1],
+        "cascading": run.names(sweep="")[0],
     }
     lasted = {rule: _activation_s(run, case) for rule, case in cases.items()}
     expected = {
@@ -184,7 +180,7 @@ def phase1_rules(run: StackObservations) -> Measurement:
 
 def _first_where(run: StackObservations, why: str) -> str:
     """The first stall after which phase 1 was over for this reason."""
-    for case in _names(run, sweep="stall"):
+    for case in run.names(sweep="stall"):
         rows = run.events(case, "regroup", "closing")
         if not rows.empty and (rows["cause"] == why).all():
             return case
@@ -228,7 +224,7 @@ def _fitted(shape: Shape, nodes: Iterable[float], values: Sequence[float]) -> Fi
 def traffic(run: StackObservations) -> Measurement:
     """State messages a second among n active nodes in phase 1, against n (n - 1) / 0.3."""
     worst, told = 0.0, ""
-    for case in _names(run, sweep="one", variant="plain"):
+    for case in run.names(sweep="one", variant="plain"):
         alive = survivors(run, case)
         rate = _rate_among(run, case, alive)
         count = len(alive)
@@ -256,7 +252,7 @@ def _rate_among(run: StackObservations, case: str, alive: set[int]) -> float:
 @MEASURES.of("mscs-rg-runtime")
 def runtime(run: StackObservations) -> Measurement:
     """A whole regroup after one failure, beside its phase 1."""
-    cases = _names(run, sweep="one", variant="plain")
+    cases = run.names(sweep="one", variant="plain")
     value = mean_s(run, cases, "activate", "done")
     baseline = mean_s(run, cases, "activate", "closing")
     detail = f"Mean over {len(cases)} sizes; phase 1 takes {baseline:.2f} s of it."
@@ -325,7 +321,7 @@ def _quadratic(nodes: Sequence[float], values: Sequence[float]) -> Fit:
 @MEASURES.of("mscs-rg-known-early")
 def known_early(run: StackObservations) -> Measurement:
     """When the last change of who is known to be active came, after activation."""
-    cases = [*_names(run, sweep="one", variant="plain"), *_names(run, sweep="two", variant="plain")]
+    cases = [*run.names(sweep="one", variant="plain"), *run.names(sweep="two", variant="plain")]
     known = pd.concat([run.events(case, "regroup", "closing")["known_s"] for case in cases])
     took = mean_s(run, cases, "activate", "done")
     return Measurement(
@@ -344,7 +340,7 @@ def grace(run: StackObservations) -> Measurement:
     kept: list[float] = []
     lost: list[float] = []
     detected: list[float] = []
-    for case in _names(run, sweep="stall"):
+    for case in run.names(sweep="stall"):
         (paused_s,) = run.fault_times_s(case, "pause")
         (resumed_s,) = run.fault_times_s(case, "resume")
         halted = run.of_case("events", case)
@@ -422,7 +418,7 @@ def kernel(run: StackObservations) -> Measurement:
 def _took_s(run: StackObservations, sweep: str, variant: str) -> pd.Series[float]:
     """The length of the last completed regroup in each repetition, mean over its members."""
     took = []
-    for case in _names(run, sweep=sweep, variant=variant):
+    for case in run.names(sweep=sweep, variant=variant):
         rows = completed(run, case)
         took.append(float(rows.loc[rows["id"] == rows["id"].max(), "took_s"].mean()))
     return pd.Series(took, dtype="float64")

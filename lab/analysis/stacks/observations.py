@@ -69,6 +69,10 @@ class StackObservations:
             raise MissingDataError(f"the run has no case with {told}" if told else "no case ended")
         return found
 
+    def names(self, **labels: object) -> list[str]:
+        """The names of the cases of :meth:`chosen`."""
+        return [str(name) for name in self.chosen(**labels).index]
+
     def ended_s(self, case: str) -> float:
         """How long a case lasted, virtual seconds; nan when it was not carried out to its end."""
         found = self.cases["ended_s"].get(case, math.nan)
