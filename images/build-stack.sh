@@ -32,12 +32,12 @@ stack=${1:?which stack?}
     exit 1
 }
 
-# What a node runs: the shell, what all stacks share, and its own stack.
+# What a node runs: the shell, what all stacks share, its own stack, and a client of it.
 code() {
     echo lab/__init__.py
     echo lab/errors.py
     find lab/shell lab/stacks -maxdepth 1 -name '*.py'
-    find "lab/stacks/$stack" -name '*.py'
+    find lab/stacks/client "lab/stacks/$stack" -name '*.py'
 }
 msgspec() { sed -n '/^msgspec==/,/^[a-z]*==/{/^msgspec==/p;/^    /p}' requirements.lock; }
 fingerprint() {

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lab.emulation.awake import awake
 from lab.emulation.client import LineCards
 from lab.emulation.state import LabState, load_state
 from lab.engine.counters import difference, read_counters
@@ -74,7 +75,8 @@ def drive_pass(run: Run, pass_name: str, faults: Sequence[Fault] = ()) -> Outcom
     run.raw.mkdir(exist_ok=True)
     driver = _Driver(run, passing, state, sorted(faults, key=lambda fault: fault.at_s))
     try:
-        in_flight = driver.drive()
+        with awake():
+            in_flight = driver.drive()
     finally:
         heal_all(state)
     return Outcome(

@@ -17,8 +17,10 @@ from lab.results.logs import case_logs
 from lab.scenarios.cases import PlannedCase, most_nodes
 from lab.stacks.checking import Checking
 from lab.stacks.events import read_events
+from lab.stacks.plan import CasePlan, stack_nodes
 from lab.stacks.registry import find_checkers
 from lab.topology import load_topology
+from lab.world.world import RUNTIME
 
 
 def up(run: StackRun) -> LabState:
@@ -55,18 +57,20 @@ def drive_case(run: StackRun, case: PlannedCase) -> CaseRecord:
         journal=run.scenario.journal,
         on_progress=lambda message, fraction: reporter.report(phase, message, fraction),
     )
-    record = msgspec.structs.replace(record, violations=violations(case.plan.stack, case_dir))
+    record = msgspec.structs.replace(record, violations=violations(case.plan, case_dir))
     write_case(case_dir, record)
     tabulate_case(case.name, case_dir)
     reporter.report(phase, f"ended after {record.ended_s:g} s", 1.0)
     return record
 
 
-def violations(stack: str, case_dir: Path) -> tuple[str, ...]:
+def violations(plan: CasePlan, case_dir: Path) -> tuple[str, ...]:
     """What a stack's invariant checkers find in the logs of a case, each in a sentence."""
-    checking, last_s = Checking(find_checkers(stack)), 0.0
+    checking, last_s = Checking(find_checkers(plan.stack)), 0.0
     logs = [read_events(path) for path in case_logs(case_dir)]
+    concerned = {RUNTIME, *stack_nodes(plan)}
     for event in heapq.merge(*logs, key=lambda event: event.t_s):
-        checking.feed(event)
+        if event.node in concerned:
+            checking.feed(event)
         last_s = event.t_s
     return tuple(violation.text for violation in checking.finish(last_s))

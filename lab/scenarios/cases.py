@@ -26,6 +26,7 @@ from lab.stacks.plan import (
     Action,
     Ask,
     CasePlan,
+    ClientPlan,
     Fault,
     LoadLevel,
     NetworkPlan,
@@ -51,6 +52,7 @@ class PlannedCase:
 
     name: str
     nodes: int
+    """Of the stack; the plan counts clients, too."""
     plan: CasePlan
     load: LoadLevel = "idle"
     network_load: LoadLevel = "idle"
@@ -105,8 +107,8 @@ def virtual_s(scenario: StackScenario) -> float:
 
 
 def most_nodes(scenario: StackScenario) -> int:
-    """The nodes of the largest case."""
-    return max(planned.nodes for planned in planned_cases(scenario))
+    """The nodes of the largest case, its clients among them."""
+    return max(planned.plan.nodes for planned in planned_cases(scenario))
 
 
 # --- which cases ----------------------------------------------------------------------------
@@ -171,14 +173,15 @@ def _seed(scenario: StackScenario, wanted: _Wanted) -> int:
 
 def _planned(scenario: StackScenario, wanted: _Wanted) -> PlannedCase:
     case = wanted.case
-    scope = _Scope(wanted.loc, case.nodes, {"nodes": case.nodes, **case.parameters})
+    parameters = {"nodes": case.nodes, **case.parameters}
+    scope = _Scope(wanted.loc, case.nodes, parameters, clients=len(scenario.clients))
     over_s = _setting(scenario, wanted, "over_s")
     if over_s is None:
         raise PlanError(wanted.loc, f"case {wanted.name}: over_s is given nowhere")
     plan = CasePlan(
         name=wanted.name,
         stack=scenario.stack,
-        nodes=case.nodes,
+        nodes=case.nodes + len(scenario.clients),
         over_s=float(over_s),
         options=_options(scenario, wanted, scope),
         networks=tuple(
@@ -189,6 +192,10 @@ def _planned(scenario: StackScenario, wanted: _Wanted) -> PlannedCase:
         seed=_seed(scenario, wanted),
         dilation=scenario.dilation,
         settle_s=_setting(scenario, wanted, "settle_s"),
+        clients=tuple(
+            ClientPlan(client.address, client.port, client.every_s, client.timeout_s)
+            for client in scenario.clients
+        ),
     )
     return PlannedCase(
         name=wanted.name,
@@ -283,7 +290,7 @@ def _of_entry(entry: TimelineEntry, scope: _Scope, over_s: float) -> list[Action
         return []  # as 2..-1 in a case of one node; in a plan, none named would mean all
     if entry.one_by_one is not None:
         return _one_by_one(entry, scope, at_s, nodes)
-    everybody = len(nodes) == scope.nodes
+    everybody = len(nodes) == scope.nodes and not scope.clients
     does = _does(entry, scope, () if everybody else nodes)
     if entry.every_s is None:
         return [Action(at_s, does)]
@@ -332,6 +339,7 @@ class _Scope:
     loc: Loc
     nodes: int
     parameters: Mapping[str, ParameterValue]
+    clients: int = 0
 
     def at(self, loc: Loc) -> _Scope:
         """The same at another place."""

@@ -8,6 +8,7 @@ from lab.errors import LabError
 from lab.scenarios.cases import PlanError, planned_cases
 from lab.scenarios.check import Problem, known, twice
 from lab.scenarios.stack_model import PLAIN, StackScenario
+from lab.stacks.addresses import LAST_MOVING, MOST_NODES, moving_network, prefixes
 from lab.stacks.core import Stack
 from lab.stacks.registry import STACKS, find_stack
 
@@ -24,10 +25,23 @@ def _problems(scenario: StackScenario, claim_ids: Sequence[str]) -> Iterator[Pro
         what = f"{PLAIN!r} is the variant that changes nothing"
         yield Problem(("variants", names.index(PLAIN), "name"), what)
     yield from twice(("variants",), names, "name")
+    yield from _client_problems(scenario)
     yield from _case_problems(scenario)
     for index, claim in enumerate(scenario.claims):
         yield from known(("claims", index), "claim", claim, tuple(claim_ids))
     yield from twice(("claims",), scenario.claims)
+
+
+def _client_problems(scenario: StackScenario) -> Iterator[Problem]:
+    networks = prefixes(len(scenario.networks))
+    for number, client in enumerate(scenario.clients):
+        if moving_network(client.address, networks) is None:
+            yield Problem(
+                ("clients", number, "address"),
+                f"{client.address!r} is no address that moves between nodes",
+                remedy=f"use one from {networks[0]}.{MOST_NODES + 1} to .{LAST_MOVING}, "
+                "or of another network",
+            )
 
 
 def _case_problems(scenario: StackScenario) -> Iterator[Problem]:

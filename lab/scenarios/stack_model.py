@@ -220,6 +220,15 @@ class Network(Part):
     delay_s: float = Field(default=50e-6, ge=0, le=10, description="One way, without the bytes.")
 
 
+class ServiceClient(Part):
+    """A machine beside the nodes that keeps asking a service of theirs over HTTP."""
+
+    address: str = Field(description="An address that moves between nodes, such as 10.1.0.201.")
+    port: int = Field(default=80, ge=1, le=65535)
+    every_s: float = Field(default=0.1, gt=0, le=3600, description="How often it asks.")
+    timeout_s: float = Field(default=1.0, gt=0, le=3600, description="How long it waits.")
+
+
 class StackScenario(Settings):
     """An experiment on a protocol stack: its cases, what happens in them, the claims it tests."""
 
@@ -242,6 +251,11 @@ class StackScenario(Settings):
     )
     networks: list[Network] = Field(
         default_factory=lambda: [Network(), Network()], min_length=1, max_length=4
+    )
+    clients: list[ServiceClient] = Field(
+        default_factory=list,
+        max_length=8,
+        description="Clients in every case; they are numbered after the case's nodes.",
     )
     variants: list[Variant] = Field(default_factory=list, max_length=32)
     sweeps: list[Sweep] = Field(default_factory=list, max_length=32)

@@ -10,6 +10,7 @@ from pathlib import Path
 from lab.errors import LabError
 from lab.shell.plan import EXIT_REFUSED, read_plan
 from lab.shell.shell import Places, Shell
+from lab.stacks.plan import program_of
 from lab.stacks.registry import find_stack
 
 
@@ -28,7 +29,8 @@ def main() -> int:
     places = Places(options.directory, options.quorum, options.address_keeper, options.socket)
     try:
         plan = read_plan(options.plan)
-        return Shell(plan, options.node, find_stack(plan.stack), places).run()
+        stack = find_stack(program_of(plan, options.node)[0])
+        return Shell(plan, options.node, stack, places).run()
     except LabError as error:
         print(f"error: {error.message}", file=sys.stderr)
         if error.remedy:

@@ -6,6 +6,8 @@
 ``program-start``  ``name``, ``program``, ``options``: see :mod:`lab.shell.programs`; it is over
                    when the program could not be started, or ended by itself
 ``program-stop``   ``name``
+``http-get``       ``address``, ``port``, ``timeout_s``: ask a service once; the detail is what it
+                   answers
 =================  ===============================================================================
 
 An effect that is refused is over at once, with the reason as its detail.
@@ -18,6 +20,7 @@ from typing import Any
 
 from lab.errors import LabError
 from lab.shell.addresses import Addresses
+from lab.shell.http_client import http_get
 from lab.shell.programs import Programs
 from lab.stacks.core import Effect, EffectDone
 
@@ -26,6 +29,7 @@ class Effects:
     """Carries out a node's effects.
 
     Args:
+        dilation: real seconds a virtual second.
         on_done: takes the outcomes.
         spawn: runs something beside the rest.
     """
@@ -34,12 +38,14 @@ class Effects:
         self,
         addresses: Addresses,
         programs: Programs,
+        dilation: float,
         *,
         on_done: Callable[[EffectDone], None],
         spawn: Callable[[Coroutine[Any, Any, None]], None],
     ) -> None:
         self._addresses = addresses
         self._programs = programs
+        self._dilation = dilation
         self._on_done = on_done
         self._spawn = spawn
 
@@ -49,6 +55,9 @@ class Effects:
 
     async def _carry_out(self, effect: Effect) -> None:
         try:
+            if effect.name == "http-get":
+                self._on_done(EffectDone(effect.token, ok=True, detail=await self._get(effect)))
+                return
             over = await self._do(effect)
         except LabError as error:
             self._on_done(EffectDone(effect.token, ok=False, detail=str(error)))
@@ -58,6 +67,11 @@ class Effects:
         else:
             if over:
                 self._on_done(EffectDone(effect.token, ok=True))
+
+    async def _get(self, effect: Effect) -> str:
+        wanted = effect.arguments
+        timeout_s = float(wanted["timeout_s"]) * self._dilation
+        return await http_get(str(wanted["address"]), int(wanted["port"]), timeout_s)
 
     async def _do(self, effect: Effect) -> bool:
         """Do it, and tell whether it is over then."""

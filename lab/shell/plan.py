@@ -1,6 +1,6 @@
 """The plan of a shell: what is the same for all nodes, and where on the networks they are.
 
-This is the one place that knows addresses and ports:
+This is the one place that knows ports, and with :mod:`lab.stacks.addresses` where nodes are:
 
 - node n is ``10.(k+1).0.n`` on network k (``networks`` gives the first three numbers);
 - an address that moves from node to node is a name of ``addresses``, with its last number, on
@@ -20,11 +20,11 @@ from typing import Any
 import msgspec
 
 from lab.errors import LabError
-from lab.stacks.plan import CasePlan
+from lab.stacks.addresses import MOST_NODES, moving_network, prefixes
+from lab.stacks.plan import CasePlan, ClientPlan
 
-MOST_NODES = 199
-"""The last numbers above are those of addresses that move: names from 250 down."""
 _FIRST_NAMED = 250
+"""Of the addresses that move those with a name are numbered from here down."""
 EXIT_STOPPED, EXIT_REFUSED, EXIT_HALTED, EXIT_FAILED = 0, 1, 3, 70
 
 
@@ -45,6 +45,8 @@ class ShellPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reservation_s: float = 10.0
     """Who holds the quorum volume and has not renewed for so long may lose it to another node."""
     journal: bool = False
+    clients: tuple[ClientPlan, ...] = ()
+    """What the last nodes are, as in :class:`lab.stacks.plan.CasePlan`."""
 
     def address(self, node: int, network: int) -> str:
         """Return a node's address on a network."""
@@ -59,10 +61,9 @@ class ShellPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if name in self.addresses:
             number = self.addresses[name]
             return {k: f"{prefix}.{number}" for k, prefix in enumerate(self.networks)}
-        prefix, _, last = name.rpartition(".")
-        number = int(last) if last.isascii() and last.isdecimal() else 0
-        if prefix in self.networks and MOST_NODES < number < 255:
-            return {self.networks.index(prefix): f"{prefix}.{number}"}
+        network = moving_network(name, self.networks)
+        if network is not None:
+            return {network: name}
         raise LabError(
             f"{name!r} is no address that can move",
             remedy=f"use {self.networks[0]}.{MOST_NODES + 1} to .254, or a name that the plan has: "
@@ -72,11 +73,6 @@ class ShellPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def ports(self, channels: Iterable[str]) -> dict[str, int]:
         """Return the port of each channel."""
         return {name: self.first_port + place for place, name in enumerate(sorted(channels))}
-
-
-def prefixes(networks: int) -> tuple[str, ...]:
-    """Return the first three numbers of the addresses of so many networks."""
-    return tuple(f"10.{k + 1}.0" for k in range(networks))
 
 
 def shell_plan(case: CasePlan, epoch_ns: int, *, journal: bool = False) -> ShellPlan:
@@ -91,6 +87,7 @@ def shell_plan(case: CasePlan, epoch_ns: int, *, journal: bool = False) -> Shell
         networks=prefixes(len(case.networks)),
         addresses={name: _FIRST_NAMED - place for place, name in enumerate(case.addresses)},
         journal=journal,
+        clients=case.clients,
     )
 
 

@@ -50,6 +50,7 @@ from lab.stacks.core import (
     Volume,
 )
 from lab.stacks.events import HALTED, REPLY, REQUEST, STARTED
+from lab.stacks.plan import program_of
 
 INCARNATION = "incarnation"
 
@@ -99,7 +100,8 @@ class Shell:
         if not 1 <= node <= plan.nodes:
             raise LabError(f"the plan has nodes 1 to {plan.nodes}, not {node}")
         # First what can be refused, so that a wrong plan is no start of the node.
-        stack.make(node, plan.options, plan.seed)
+        name, options = program_of(plan, node)
+        stack.make(node, options, plan.seed)
         self._places = places
         incarnation = next_incarnation(places.directory)
         self._station = station = Station(plan, node, incarnation, stack.channels)
@@ -115,9 +117,9 @@ class Shell:
         seed = core_seed(plan.seed, node, incarnation)
         self._journal: Journal | None = None
         if plan.journal:
-            header = Header(plan.stack, node, incarnation, plan.options, seed)
+            header = Header(name, node, incarnation, options, seed)
             self._journal = Journal(journal_path(places.directory, node, incarnation), header)
-        core = stack.make(node, plan.options, seed)
+        core = stack.make(node, options, seed)
         self._node = Node(
             self._loop,
             core,
@@ -143,7 +145,9 @@ class Shell:
             self._disks["quorum"] = Disk(loop, self._quorum, clock, enter)
         self._programs = Programs(station, self._spawn)
         addresses = Addresses(station, self._datagrams, self._streams, places.keeper)
-        self._effects = Effects(addresses, self._programs, on_done=enter, spawn=self._spawn)
+        self._effects = Effects(
+            addresses, self._programs, clock.dilation, on_done=enter, spawn=self._spawn
+        )
         self._control = ControlSocket(
             loop, places.control, on_request=self._request, on_control=self._do_control
         )

@@ -9,7 +9,8 @@ All times are virtual seconds since the case began.
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
 
@@ -89,6 +90,17 @@ class NetworkPlan(msgspec.Struct, frozen=True):
     """One way, apart from the time that the bytes take."""
 
 
+class ClientPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A node that uses a service which the others keep available (:mod:`lab.stacks.client`)."""
+
+    address: str
+    """Where it asks: an address that moves from node to node, written out."""
+    port: int = 80
+    every_s: float = 0.1
+    timeout_s: float = 1.0
+    """After so long it gives up waiting for an answer."""
+
+
 class CasePlan(msgspec.Struct, frozen=True):
     """A case: so many nodes of a stack on so many networks, and what happens to them."""
 
@@ -108,6 +120,38 @@ class CasePlan(msgspec.Struct, frozen=True):
     """Real seconds a virtual second; of no meaning to the simulated world."""
     settle_s: float | None = None
     """If given, the case ends so long after its last action, where that is before ``over_s``."""
+    clients: tuple[ClientPlan, ...] = ()
+    """The last nodes are no part of the stack but use a service of it."""
+
+
+CLIENT = "client"
+"""The stack that clients run."""
+
+
+class _Staffed(Protocol):
+    """Whatever says which node runs what."""
+
+    @property
+    def stack(self) -> str: ...
+    @property
+    def nodes(self) -> int: ...
+    @property
+    def options(self) -> dict[str, Any]: ...
+    @property
+    def clients(self) -> Sequence[ClientPlan]: ...
+
+
+def stack_nodes(plan: _Staffed) -> range:
+    """Return the nodes that run the plan's stack."""
+    return range(1, plan.nodes - len(plan.clients) + 1)
+
+
+def program_of(plan: _Staffed, node: int) -> tuple[str, dict[str, Any]]:
+    """Return the name of the stack that a node runs, and its options."""
+    own = stack_nodes(plan)
+    if node in own:
+        return plan.stack, plan.options
+    return CLIENT, msgspec.structs.asdict(plan.clients[node - own.stop])
 
 
 def starting_nodes(plan: CasePlan) -> list[int]:

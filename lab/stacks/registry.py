@@ -8,13 +8,17 @@ from lab.errors import LabError
 from lab.stacks.checking import CheckerMaker
 from lab.stacks.core import Stack
 from lab.stacks.exercise import Exercise
+from lab.stacks.plan import CLIENT
 
 STACKS = ("mscs",)
 
 
 def find_stack(name: str) -> Stack:
-    """Return a stack: the ``STACK`` of its package; LabError listing the names there are."""
-    if name not in STACKS:
+    """Return a stack: the ``STACK`` of its package; LabError listing the names there are.
+
+    Clients are found too, though they are no stack that can be tried out by itself.
+    """
+    if name not in (*STACKS, CLIENT):
         raise LabError(f"there is no stack {name!r}", remedy=f"there are: {', '.join(STACKS)}")
     stack: Stack = importlib.import_module(f"lab.stacks.{name}").STACK
     return stack

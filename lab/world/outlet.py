@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from lab.errors import LabError
@@ -33,12 +33,14 @@ from lab.world.host import Host
 from lab.world.machine import Machine
 from lab.world.record import Record
 from lab.world.streams import Streams
+from lab.world.web import Web
 
 
 class Outlet:
     """Knows, for each type of output, what to do.
 
     Args:
+        addresses: who holds each moving address; kept here.
         halt: ends a node's program and says why.
         fail: takes note that a core broke its contract.
     """
@@ -50,20 +52,22 @@ class Outlet:
         record: Record,
         machine: Machine,
         networks: list[Network],
+        addresses: dict[str, NodeId],
         streams: Streams,
         quorum: QuorumVolume,
+        web: Web,
         halt: Callable[[Host, str], None],
         fail: Callable[[Host, str, str], None],
     ) -> None:
         self.sent = 0
-        self.addresses: dict[str, NodeId] = {}
-        """Who holds each moving address."""
+        self._addresses = addresses
         self._agenda = agenda
         self._record = record
         self._effect_ns = to_ns(machine.effect_s)
         self._networks = networks
         self._streams = streams
         self._quorum = quorum
+        self._web = web
         self._halt = halt
         self._fail = fail
         self._others: dict[int, tuple[int, ...]] = {}
@@ -81,15 +85,14 @@ class Outlet:
             Halt: lambda host, level, out: halt(host, out.reason),
         }
 
-    def set_nodes(self, nodes: int) -> None:
-        """Tell which nodes are on the networks."""
-        everyone = range(1, nodes + 1)
+    def set_nodes(self, everyone: Sequence[NodeId]) -> None:
+        """Tell between which nodes datagrams go."""
         self._others = {node: tuple(n for n in everyone if n != node) for node in everyone}
 
     def drop_addresses(self, node: NodeId) -> None:
         """A node's program has ended, and the addresses that it had taken over are gone."""
-        for name in [name for name, holder in self.addresses.items() if holder == node]:
-            del self.addresses[name]
+        for name in [name for name, holder in self._addresses.items() if holder == node]:
+            del self._addresses[name]
 
     def failed(self, host: Host, what: str, why: str) -> None:
         """A core broke its contract."""
@@ -97,7 +100,7 @@ class Outlet:
 
     def _send(self, host: Host, _: Level, send: Send) -> None:
         to = send.to
-        node = self.addresses.get(to) if isinstance(to, str) else to
+        node = self._addresses.get(to) if isinstance(to, str) else to
         targets = (node,) if node in self._others else ()
         self._transmit(host, send, targets, node or 0)
 
@@ -133,7 +136,7 @@ class Outlet:
     def _stream_open(self, host: Host, _: Level, asked: StreamOpen) -> None:
         to = asked.to
         self._streams.open(
-            host.number, asked, self.addresses.get(to) if isinstance(to, str) else to
+            host.number, asked, self._addresses.get(to) if isinstance(to, str) else to
         )
 
     def _disk(self, host: Host, level: Level, call: DiskCall) -> None:
@@ -162,18 +165,31 @@ class Outlet:
         name = str(effect.arguments.get("name", ""))
         match effect.name:
             case "address-up":
-                self.addresses[name] = host.number
+                self._addresses[name] = host.number
             case "address-down":
-                if self.addresses.get(name) == host.number:
-                    del self.addresses[name]
+                if self._addresses.get(name) == host.number:
+                    del self._addresses[name]
             case "program-start":
+                self._web.start(host.number, effect.arguments)
                 return None
             case "program-stop":
-                pass
+                self._web.stop(host.number, name)
+            case "http-get":
+                self._get(host, effect)
+                return None
             case _:
                 why = f"this runtime knows no effect {effect.name!r}"
                 return EffectDone(effect.token, ok=False, detail=why)
         return EffectDone(effect.token, ok=True)
+
+    def _get(self, host: Host, effect: Effect) -> None:
+        core = host.core
+
+        def done(outcome: EffectDone) -> None:
+            if host.core is core and host.runs:
+                host.take("service", outcome)
+
+        self._web.get(host, effect.token, effect.arguments, done)
 
     def _emit(self, host: Host, _: Level, emit: Emit) -> None:
         self._record.event(

@@ -14,10 +14,11 @@ from lab.ethernet.chance import chance
 from lab.ethernet.frames import Frame
 from lab.ethernet.networks import make_network
 from lab.ethernet.paths import Paths
+from lab.stacks.addresses import prefixes
 from lab.stacks.checking import CheckerMaker, Checking, Violation
 from lab.stacks.core import Input, Level, Request, Stack
 from lab.stacks.events import FAULT, HALTED, RECEIVE, REQUEST, SEND, STARTED, Event
-from lab.stacks.plan import Action, Ask, CasePlan, Fault
+from lab.stacks.plan import Action, Ask, CasePlan, Fault, program_of, stack_nodes
 from lab.stacks.registry import find_stack
 from lab.world.disks import Disk, QuorumVolume
 from lab.world.faults import Faults
@@ -27,6 +28,7 @@ from lab.world.outlet import Outlet
 from lab.world.record import Record
 from lab.world.schedule import Schedule
 from lab.world.streams import Segment, Streams
+from lab.world.web import Web, is_web
 
 RUNTIME = 0
 """The node number under which the world logs what it does itself."""
@@ -82,6 +84,7 @@ class World:
         _check_plan(plan)
         self.plan = plan
         self._stack = stack or find_stack(plan.stack)
+        self._own = stack_nodes(plan)
         self._machine = machine or Machine()
         self._seeds = chance(plan.seed)
         self._agenda = Agenda(self._seed())
@@ -120,18 +123,22 @@ class World:
             for number, network in enumerate(plan.networks)
         ]
         self._streams = Streams(agenda, self._networks, self, self._hand)
+        holders: dict[str, int] = {}
+        self._web = Web(agenda, self._streams, holders.get, prefixes(len(plan.networks)))
         self.quorum = QuorumVolume(agenda, self._machine, self._seed())
         self._outlet = Outlet(
             agenda=agenda,
             record=self.record,
             machine=self._machine,
             networks=self._networks,
+            addresses=holders,
             streams=self._streams,
             quorum=self.quorum,
+            web=self._web,
             halt=self._halt,
             fail=self._fail,
         )
-        self._outlet.set_nodes(plan.nodes)
+        self._outlet.set_nodes(stack_nodes(plan))
 
     def _build_nodes(self) -> None:
         self.hosts: dict[int, Host] = {}
@@ -236,7 +243,9 @@ class World:
 
     def _start(self, host: Host) -> None:
         seed = chance(f"{self.plan.seed} {host.number} {host.incarnation}").getrandbits(63)
-        core = self._stack.make(host.number, self.plan.options, seed)
+        name, options = program_of(self.plan, host.number)
+        stack = self._stack if host.number in self._own else find_stack(name)
+        core = stack.make(host.number, options, seed)
         self.record.event(host.number, host.incarnation + 1, STARTED)
         host.start(core)
 
@@ -245,6 +254,7 @@ class World:
             host.end()
             host.disk.crash(host.number)
             self.quorum.crash(host.number)
+            self._web.drop(host.number)
             self._streams.drop(host.number)
             self._outlet.drop_addresses(host.number)
 
@@ -275,10 +285,15 @@ class World:
             host.take(level, item)
 
     def _hand(self, node: int, channel: str, item: Input) -> None:
+        if is_web(channel):
+            self._web.take(self.hosts[node], channel, item)
+            return
         level: Level = self._stack.channels.get(channel, "service")
         self.hosts[node].take(level, item)
 
     def _check(self, event: Event) -> None:
+        if event.node and event.node not in self._own:
+            return  # a client is no part of what the invariants speak of
         self._checking.feed(event)
         if self._stop_at_violation and self._checking.violations:
             self._agenda.stop()

@@ -18,6 +18,7 @@ from lab.claims.registry import find_claim
 from lab.scenarios.cases import planned_cases
 from lab.scenarios.loader import load_any
 from lab.scenarios.stack_model import StackScenario
+from lab.stacks.client.core import ANSWERED, POLL, UNANSWERED
 from lab.stacks.events import Event
 from lab.world import run_case
 
@@ -75,7 +76,7 @@ SMALL = {
         "[{name: killed, over_s: 30, nodes: [4],"
         " timeline: [{at_s: 10, fault: kill, nodes: 4}]},"
         " {name: one-network, over_s: 20, nodes: [4],"
-        " timeline: [{at_s: 10, fault: cut, nodes: 4, network: 0}]}]",
+        " timeline: [{at_s: 10, fault: cut, nodes: 4, network: 1}]}]",
         "[]",
     ),
     "crash": (
@@ -174,12 +175,16 @@ def no_keep_alives(event: Event) -> Event | None:
 
 
 def service_stays_away(event: Event) -> Event | None:
-    return None if event.kind == "resource" and event.t_s > 9 else event
+    return None if event.kind == POLL and event.phase == ANSWERED and event.t_s > 9 else event
 
 
 def service_flaps(event: Event) -> Event:
-    """The service is begun anew, though only a network failed."""
-    return moved(event, 10.5) if event.kind == "resource" else event
+    """A client has no answer for a moment, also when only a network fails."""
+    return (
+        replace(event, phase=UNANSWERED, fields={"asked_s": event.fields["asked_s"]})
+        if (event.kind == POLL and event.phase == ANSWERED and 10.5 < event.t_s < 10.7)
+        else event
+    )
 
 
 def nothing_is_kept(event: Event) -> Event:

@@ -1,92 +1,110 @@
 """Measurements of thesis part II, 6.7.4 and 7.2: fail-over, the quorum resource, agreement.
 
-A client has the service while a running node that is not stalled or cut off has it online; the
-outage is what lies between, from the logs of resources and faults.
+A client beside the cluster asks for the service again and again; an outage is the time between the
+last answer before a failure and the first one after it, both by when they were asked for.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from lab.analysis.observations import MissingDataError
 from lab.analysis.stacks.observations import StackMeasures, StackObservations
 from lab.claims.judge import Measurement
+from lab.stacks.client.core import ANSWERED, POLL, UNANSWERED
 
 MEASURES = StackMeasures()
 
-SERVICE = "service"
-"""The resource that clients use; all others of its group are online before it."""
 _FAILED = ("killed", "stalled", "cut-off")
 """Sweeps in which the owner is lost to its clients."""
 
 
 @dataclass(frozen=True)
-class Move:
-    """Where the service was before a failure, and where after it."""
+class Outage:
+    """What the client of a case saw of a failure."""
 
     case: str
     before: int
+    """The node that answered last before the failure."""
     after: int | None
-    """None: it is nowhere."""
-    outage_s: float
-    """From the failure, or the begin of a move, until clients have it again."""
+    """The other node that answered first after it; None: none ever did."""
+    lasted_s: float
+    """The longest time without an answer, from the last one before the failure on."""
+    unanswered: int
+    """Questions that were not answered."""
 
 
-def move_of(run: StackObservations, case: str, start_s: float) -> Move:
-    """What became of the service after a time.
+def polls(run: StackObservations, case: str) -> pd.DataFrame:
+    """What became of each question of the case's client, in the order they were asked.
+
+    Returns:
+        ``asked_s``, and ``server``, the node that answered; NaN where none did.
 
     Raises:
-        MissingDataError: it was nowhere before.
+        MissingDataError: the case has no client.
     """
-    changes = list(_changes(run, case))
-    before = [node for t_s, node, phase in changes if t_s < start_s and phase == "online"]
-    if not before:
-        raise MissingDataError(f"the service was not online before the failure in case {case}")
-    for t_s, node, phase in changes:
-        if t_s >= start_s and phase == "online" and node != before[-1]:
-            return Move(case, before[-1], node, t_s - start_s)
-    return Move(case, before[-1], None, float("nan"))
+    parts = [run.events(case, POLL, phase) for phase in (ANSWERED, UNANSWERED)]
+    found = [part.reindex(columns=["asked_s", "server"]) for part in parts if not part.empty]
+    if not found:
+        raise MissingDataError(f"no client asked for the service in case {case}")
+    return pd.concat(found).sort_values("asked_s", ignore_index=True)
 
 
-def _changes(run: StackObservations, case: str) -> Iterator[tuple[float, int, str]]:
-    events = run.events(case, "resource")
-    if events.empty:
-        return
-    events = events[events["resource"] == SERVICE]
-    for t_s, node, phase in zip(events["t_s"], events["node"], events["phase"], strict=True):
-        yield float(t_s), int(node), str(phase)
+def outage(run: StackObservations, case: str, start_s: float) -> Outage:
+    """What the client saw from a time on.
+
+    Raises:
+        MissingDataError: the service did not answer before.
+    """
+    asked = polls(run, case)
+    answered = asked[asked["server"].notna()]
+    before = answered[answered["asked_s"] < start_s]
+    if before.empty:
+        raise MissingDataError(f"the service did not answer before the failure in case {case}")
+    owner = int(before["server"].iloc[-1])
+    later = answered[answered["asked_s"] >= start_s]
+    others = later.loc[later["server"] != owner, "server"]
+    times = [before["asked_s"].iloc[-1], *later["asked_s"], asked["asked_s"].iloc[-1]]
+    return Outage(
+        case=case,
+        before=owner,
+        after=None if others.empty else int(others.iloc[0]),
+        lasted_s=max(float(b - a) for a, b in itertools.pairwise(times)),
+        unanswered=int((asked["server"].isna() & (asked["asked_s"] >= start_s)).sum()),
+    )
 
 
 @MEASURES.of("mscs-failover")
 def failover(run: StackObservations) -> Measurement:
     """The service moves when its owner is lost, and stays when only a network is."""
-    moves: dict[str, list[Move]] = {}
-    for sweep in _FAILED:
-        if not (run.cases["sweep"] == sweep).any():
-            continue
-        for case in run.names(sweep=sweep):
-            moves.setdefault(sweep, []).append(move_of(run, case, _first_fault_s(run, case)))
-    if "killed" not in moves:
+    seen = {
+        sweep: [outage(run, case, _first_fault_s(run, case)) for case in run.names(sweep=sweep)]
+        for sweep in _FAILED
+        if (run.cases["sweep"] == sweep).any()
+    }
+    if "killed" not in seen:
         raise MissingDataError("the run has no case in which the owner is killed")
-    lost = [move.case for some in moves.values() for move in some if move.after is None]
+    lost = [one.case for some in seen.values() for one in some if one.after is None]
     disturbed = [case for case in run.names(sweep="one-network") if not _undisturbed(run, case)]
-    told = ", ".join(f"{_outage(some)} when its node is {sweep}" for sweep, some in moves.items())
+    told = ", ".join(f"{_mean(some)} when its node is {sweep}" for sweep, some in seen.items())
     wrong = f" Not so in {', '.join(lost + disturbed)}." if lost or disturbed else ""
     return Measurement(
         "mscs-failover",
         holds=not lost and not disturbed,
-        detail=f"Clients are without the service for {told}{_moved(run)}, and never when one of "
-        f"its networks is.{wrong}",
+        detail=f"A client has no answer for {told}{_moved(run)}; always when the nodes' other "
+        f"network fails.{wrong}{_own_network(run)}",
     )
 
 
-def _outage(moves: Sequence[Move]) -> str:
-    ended = [move.outage_s for move in moves if move.after is not None]
-    return f"{np.mean(ended):.1f} s" if ended else "for good"
+def _mean(some: Sequence[Outage]) -> str:
+    ended = [one.lasted_s for one in some if one.after is not None]
+    return f"{np.mean(ended):.1f} s" if ended else "good"
 
 
 def _first_fault_s(run: StackObservations, case: str) -> float:
@@ -97,21 +115,35 @@ def _first_fault_s(run: StackObservations, case: str) -> float:
 
 
 def _undisturbed(run: StackObservations, case: str) -> bool:
-    """Whether ClusNet noticed a failed network, nobody was suspected, and the service stayed."""
-    start_s = _first_fault_s(run, case)
+    """Whether ClusNet noticed a failed network, nobody was suspected, and all was answered."""
+    seen = outage(run, case, _first_fault_s(run, case))
     noticed = not run.events(case, "network", "failed").empty
-    stayed = all(t_s < start_s for t_s, _, _ in _changes(run, case))
-    return noticed and stayed and run.events(case, "suspicion").empty
+    served = seen.after is None and not seen.unanswered
+    return noticed and served and run.events(case, "suspicion").empty
+
+
+def _own_network(run: StackObservations) -> str:
+    """What becomes of clients whose own network fails, where that was tried."""
+    seen = [
+        outage(run, case, _first_fault_s(run, case)) for case in run.names(sweep="clients-network")
+    ]
+    if not seen:
+        return ""
+    moved = sum(one.after is not None for one in seen)
+    return (
+        f" When the network fails by which clients reach the node, the service moves in {moved} "
+        f"of {len(seen)} cases (not judged: the thesis does not say)."
+    )
 
 
 def _moved(run: StackObservations) -> str:
     """How long a move by hand takes the service away, where that was tried."""
-    outages = []
-    for case in run.cases.index[run.cases["sweep"] == "moved"]:
-        gone = [t_s for t_s, _, phase in _changes(run, str(case)) if phase == "offline-pending"]
-        if gone:
-            outages.append(move_of(run, str(case), gone[0]).outage_s)
-    return f", {np.mean(outages) * 1e3:.0f} ms when it is moved" if outages else ""
+    seen = []
+    for case in run.names(sweep="moved"):
+        gone = run.events(case, "resource", "offline-pending")
+        if not gone.empty:
+            seen.append(outage(run, case, float(gone["t_s"].min())))
+    return f", for {np.mean([one.lasted_s for one in seen]):.1f} s when it is moved" if seen else ""
 
 
 # --- the quorum resource --------------------------------------------------------------------

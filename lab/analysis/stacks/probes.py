@@ -30,7 +30,7 @@ def never_started(run: StackObservations, case: str) -> tuple[float, str]:
     """Nodes of the plan whose log has no start."""
     events = run.of_case("events", case)
     started = set(events.loc[events["kind"] == "started", "node"])
-    missing = [n for n in range(1, run.planned[case].nodes + 1) if n not in started]
+    missing = [n for n in range(1, run.planned[case].plan.nodes + 1) if n not in started]
     return float(len(missing)), f"{len(started)} nodes started"
 
 

@@ -27,10 +27,9 @@ from typing import Any, TypeAlias
 from lab.emulation import netlink
 from lab.emulation.netlink import RouteSocket, inside
 from lab.errors import LabError
+from lab.stacks.addresses import LAST_MOVING, MOST_NODES
 
 SOCKET = "keeper.sock"
-LEAST_MOVING = 200
-"""Addresses whose last number is at least this may move; the others are the hosts' own."""
 _RECEIVE_BYTES = 65536
 _HOST_BITS = 32
 
@@ -59,7 +58,7 @@ class HostAddresses:
     def up(self, address: str) -> None:
         """Add an address and tell everybody; LabError when it is none that may move."""
         prefix, _, last = address.rpartition(".")
-        if prefix not in self._prefixes or not LEAST_MOVING <= int(last) <= 254:
+        if prefix not in self._prefixes or not MOST_NODES < int(last) <= LAST_MOVING:
             raise LabError(f"{address} is no address that can move")
         network = self._prefixes.index(prefix)
         self._change(netlink.RTM_NEWADDR, network, address)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.emulation import ethernet, node_programs
+from lab.emulation.awake import awake
 from lab.emulation.client import MediumClient
 from lab.emulation.medium.process import Setting
 from lab.emulation.state import LabState
@@ -64,7 +65,7 @@ def carry_out(
     nodes = Nodes(state, plan.nodes)
     on_progress(f"starting {plan.nodes} nodes", 0.0)
     case_dir.mkdir(parents=True, exist_ok=True)
-    with _preferred():
+    with _preferred(), awake():
         epoch_ns = _start(state, plan, nodes, journal=journal)
         case = _Case(state, plan, nodes, epoch_ns, case_dir)
         try:

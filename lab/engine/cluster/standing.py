@@ -12,7 +12,7 @@ from lab.emulation.stack_images import make_stack_image
 from lab.emulation.state import LabState, save_state
 from lab.engine.cluster.nodes import node_name
 from lab.errors import LabError
-from lab.shell.plan import prefixes
+from lab.stacks.addresses import prefixes
 from lab.stacks.plan import NetworkPlan
 from lab.topology import Topology
 

@@ -5,15 +5,20 @@ The thesis's figures are lost; what its text says of them are the hollow marks a
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 
+import pandas as pd
+
 from lab.analysis.mscs.courses import completed, state_messages
+from lab.analysis.mscs.failover import polls
 from lab.analysis.mscs.join import Join, first_heartbeat_wait_s, grown, joins
+from lab.analysis.mscs.join_loaded import shares
 from lab.analysis.observations import MissingDataError
 from lab.analysis.stacks.observations import StackObservations
 from lab.report.blocks import figure, lacking
-from lab.report.figures.base import Figure, panels, see_through, trace
-from lab.report.palette import AMBER, BLUE, GREEN, INK, PINK, VERMILION
+from lab.report.figures.base import Figure, panels, plain_figure, see_through, trace
+from lab.report.palette import AMBER, BLUE, GREEN, INK, PINK, SERIES, SKY, VERMILION
 
 Points = Mapping[float, Sequence[float]]
 """Values by the number of nodes, several where a case was repeated."""
@@ -150,6 +155,71 @@ def _gup(run: StackObservations) -> Figure:
     return shown
 
 
+# --- joins under load -------------------------------------------------------------------------
+
+
+def _join_loaded(run: StackObservations) -> Figure:
+    shown = plain_figure(420)
+    lines = itertools.product(("moderate", "heavy"), ("plain", "progress"))
+    for (load, variant), colour in zip(lines, (BLUE, SKY, VERMILION, AMBER), strict=True):
+        parts = shares(run, load, variant)
+        if parts:
+            told = "" if variant == "plain" else ", joiner tells of its progress"
+            x, y = [*parts], [part * 100 for part in parts.values()]
+            line = {"color": colour, "dash": "solid" if variant == "plain" else "dash"}
+            name = f"{load} load{told}"
+            shown.add_trace(trace("Scatter", x=x, y=y, name=name, mode="lines+markers", line=line))
+    if not shown.data:
+        raise MissingDataError("no join under load came to an end")
+    shown.update_xaxes(title_text="members with the joiner")
+    shown.update_yaxes(title_text="first attempts that succeed, %", range=[-4, 104])
+    return shown
+
+
+# --- fail-over --------------------------------------------------------------------------------
+
+
+def _failover(run: StackObservations) -> Figure:
+    """A row for each case: who answered the client, and when nobody did."""
+    spans: dict[str, list[tuple[str, float, float]]] = {}
+    for case in run.names():
+        for server, start_s, end_s in _answers(run, case):
+            spans.setdefault(server, []).append((case, start_s, end_s))
+    shown = plain_figure(max(240, 130 + 24 * len(run.names())))
+    names = sorted(spans, key=lambda name: (name == NOBODY, len(name), name))
+    colours = {name: SERIES[index % len(SERIES)] for index, name in enumerate(names)}
+    for name in names:
+        shown.add_trace(
+            trace(
+                "Bar",
+                orientation="h",
+                y=[case for case, _, _ in spans[name]],
+                base=[start_s for _, start_s, _ in spans[name]],
+                x=[end_s - start_s for _, start_s, end_s in spans[name]],
+                name=name,
+                marker={"color": VERMILION if name == NOBODY else colours[name]},
+                hovertemplate=f"{name} for %{{x:.1f}} s, from %{{base:.1f}} s<extra></extra>",
+            )
+        )
+    shown.update_layout(barmode="overlay", bargap=0.35)
+    shown.update_xaxes(title_text="when the client asked, virtual time in s")
+    shown.update_yaxes(autorange="reversed")
+    return shown
+
+
+NOBODY = "nobody answers"
+
+
+def _answers(run: StackObservations, case: str) -> list[tuple[str, float, float]]:
+    """Who answered, from when to when."""
+    asked = polls(run, case)
+    who = [NOBODY if pd.isna(server) else f"node {server:.0f}" for server in asked["server"]]
+    changes = [index for index, name in enumerate(who) if index == 0 or name != who[index - 1]]
+    edges = [float(asked["asked_s"].iloc[index]) for index in changes]
+    ends = [*edges[1:], float(asked["asked_s"].iloc[-1])]
+    return [(who[k], start, end) for k, start, end in zip(changes, edges, ends, strict=True)]
+
+
 FIGURES: Mapping[str, Sequence[FigureOf]] = {
     "mscs-regroup": [
         _shown(
@@ -173,6 +243,21 @@ FIGURES: Mapping[str, Sequence[FigureOf]] = {
             "Global updates over the size of the cluster on idle nodes: latency and throughput "
             "(thesis figures 7.4 and 7.5), serially and to all receivers at once.",
             "updates",
+        )
+    ],
+    "mscs-join-loaded": [
+        _shown(
+            _join_loaded,
+            "First attempts to join a cluster on loaded nodes, over its size (thesis 7.7.1: joins "
+            "fail when phase 3 takes more than 60 s).",
+            "joins under load",
+        )
+    ],
+    "mscs-failover": [
+        _shown(
+            _failover,
+            "Which node answers a client that keeps asking for the service, in each case.",
+            "clients",
         )
     ],
 }
