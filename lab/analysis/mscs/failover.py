@@ -84,9 +84,9 @@ def outage(run: StackObservations, case: str, start_s: float) -> Outage:
 def failover(run: StackObservations) -> Measurement:
     """The service moves when its owner is lost, and stays when only a network is."""
     seen = {
-        sweep: [outage(run, case, _first_fault_s(run, case)) for case in run.names(sweep=sweep)]
+        sweep: found
         for sweep in _FAILED
-        if (run.cases["sweep"] == sweep).any()
+        if (found := [outage(run, case, _first_fault_s(run, case)) for case in _of(run, sweep)])
     }
     if "killed" not in seen:
         raise MissingDataError("the run has no case in which the owner is killed")
@@ -100,6 +100,11 @@ def failover(run: StackObservations) -> Measurement:
         detail=f"A client has no answer for {told}{_moved(run)}; always when the nodes' other "
         f"network fails.{wrong}{_own_network(run)}",
     )
+
+
+def _of(run: StackObservations, sweep: str) -> list[str]:
+    """The cases of a sweep that the run need not have."""
+    return [str(case) for case in run.cases.index[run.cases["sweep"] == sweep]]
 
 
 def _mean(some: Sequence[Outage]) -> str:
@@ -124,9 +129,7 @@ def _undisturbed(run: StackObservations, case: str) -> bool:
 
 def _own_network(run: StackObservations) -> str:
     """What becomes of clients whose own network fails, where that was tried."""
-    seen = [
-        outage(run, case, _first_fault_s(run, case)) for case in run.names(sweep="clients-network")
-    ]
+    seen = [outage(run, case, _first_fault_s(run, case)) for case in _of(run, "clients-network")]
     if not seen:
         return ""
     moved = sum(one.after is not None for one in seen)
@@ -139,7 +142,7 @@ def _own_network(run: StackObservations) -> str:
 def _moved(run: StackObservations) -> str:
     """How long a move by hand takes the service away, where that was tried."""
     seen = []
-    for case in run.names(sweep="moved"):
+    for case in _of(run, "moved"):
         gone = run.events(case, "resource", "offline-pending")
         if not gone.empty:
             seen.append(outage(run, case, float(gone["t_s"].min())))
