@@ -161,6 +161,15 @@ def slow_calls(**options: Any) -> CaseResult:
     return run_case(beside(15, delay, over_s=120.0, heartbeat_misses=100, **options))
 
 
+def test_a_petition_after_the_sponsors_time_out_is_refused_and_the_joiner_tries_again() -> None:
+    result = slow_calls()
+    assert result.violations == []
+    (given_up, *_) = of(result, "sponsor", "aborted")
+    (late, *_) = of(result, "join", "aborted")
+    assert late.cause == "petition: aborted by the sponsor"
+    assert late.t_s > given_up.t_s
+
+
 def test_progress_reports_keep_the_sponsor_waiting() -> None:
     assert of(slow_calls(), "sponsor", "aborted")[0].cause == "time-out"
     patient = slow_calls(join_progress=True)
