@@ -166,7 +166,13 @@ def start_medium(state: LabState, topology: Topology, plan: LanPlan) -> int:
             ],
             prefixes=list(plan.prefixes),
             setting=setting_data(
-                Setting(plan.networks, state.dilation, state.seed, time.monotonic_ns())
+                Setting(
+                    plan.networks,
+                    state.dilation,
+                    state.seed,
+                    time.monotonic_ns(),
+                    hosts=max(host_number(topology, name) for name in state.hosts),
+                )
             ),
         )
         for name, host in state.hosts.items():

@@ -52,7 +52,7 @@ def medium(lab: LabState) -> Iterator[MediumClient]:
 
 
 def begin(medium: MediumClient, networks: tuple[NetworkPlan, ...]) -> None:
-    setting = Setting(networks, 1.0, seed=1, epoch_ns=time.monotonic_ns())
+    setting = Setting(networks, 1.0, seed=1, epoch_ns=time.monotonic_ns(), hosts=CLIENT)
     medium.call("begin", setting=setting_data(setting))
 
 

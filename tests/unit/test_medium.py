@@ -35,7 +35,7 @@ class Bench:
         self.paths = Paths(self.agenda, 1, self._deliver)
         ends = {host: Ends(host_if=10 + host, switch_if=20 + host) for host in HOSTS}
         self.lan = Lan(
-            0, plan, ends, self.agenda, self.paths, self._out, 1,
+            0, len(HOSTS), plan, ends, self.agenda, self.paths, self._out, 1,
             lambda _network, hosts: self.collided.append(hosts),
         )  # fmt: skip
 
@@ -220,3 +220,28 @@ def test_what_a_program_may_not_have_is_refused(
     assert nonsense["ok"] is False
     assert say({"down": "10.1.0.200"}) == [{"ok": True}]
     assert addresses.changes == []
+
+
+def igmp_report(source: int) -> bytes:
+    """What a host that has joined a group tells routers (IGMPv3, to 224.0.0.22)."""
+    ethernet = bytes.fromhex("01005e000016") + frames.hardware_address(source, 0) + b"\x08\x00"
+    ip = bytes.fromhex("46c0 0028 0000 4000 01 02 0000") + bytes(8)
+    return ethernet + ip + bytes(40)
+
+
+@pytest.mark.parametrize("plan", [PLAN, HUB])
+def test_reports_for_routers_go_nowhere(plan: NetworkPlan) -> None:
+    bench = Bench(plan)
+    bench.lan.from_host(1, igmp_report(1))
+    assert bench.run() == []
+    assert bench.lan.foreign == 0
+
+
+@pytest.mark.parametrize("plan", [PLAN, HUB])
+def test_hosts_that_are_switched_off_neither_hear_nor_speak(plan: NetworkPlan) -> None:
+    bench = Bench(plan)
+    bench.lan.hosts = 2
+    many = frames.gratuitous_arp(frames.hardware_address(1, 0), bytes(4))
+    bench.lan.from_host(1, many)
+    bench.lan.from_host(3, frames.gratuitous_arp(frames.hardware_address(3, 0), bytes(4)))
+    assert [host for _, host in bench.run()] == [2]

@@ -4,7 +4,7 @@
 configure  networks (hosts, each with the names of its two interfaces), prefixes of their
            addresses, setting: begin (once)
 host       name, number, pid, dir, uid: open the keeper of addresses for that host
-begin      setting (networks, dilation, seed, epoch_ns): forget everything and begin anew
+begin      setting (networks, dilation, seed, epoch_ns, hosts): forget everything and begin anew
 fault      fault (of a plan): bring it about
 stats      counters per network and host, and what was lost
 dump       path: write the same, all collisions, and how late the medium was since the last dump

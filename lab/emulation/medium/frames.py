@@ -12,7 +12,10 @@ _CHECKSUM_PREAMBLE_GAP_BYTES = 4 + 8 + 12
 _LEAST_BYTES = 84
 BROADCAST = b"\xff" * _ADDRESS_BYTES
 _MULTICAST_BIT = 1
-_ARP_TYPE = b"\x08\x06"
+_ARP_TYPE, _IPV4_TYPE = b"\x08\x06", b"\x08\x00"
+_IGMP = 2
+_PROTOCOL_AT = 23
+"""Where an IPv4 frame says its protocol."""
 
 
 def hardware_address(number: int, network: int) -> bytes:
@@ -45,6 +48,11 @@ def source_of(frame: bytes) -> bytes:
 def is_for_many(frame: bytes) -> bool:
     """Tell whether a frame is a broadcast or a multicast."""
     return bool(frame[0] & _MULTICAST_BIT)
+
+
+def is_group_report(frame: bytes) -> bool:
+    """Tell whether a frame is IGMP: what hosts tell routers of the groups that they are in."""
+    return frame[12:14] == _IPV4_TYPE and len(frame) > _PROTOCOL_AT and frame[_PROTOCOL_AT] == _IGMP
 
 
 def wire_bytes(frame: bytes) -> int:

@@ -49,6 +49,8 @@ class Lan:
     """One network."""
 
     number: int
+    hosts: int
+    """Hosts 1..hosts are on it; what is plugged in beside them is switched off."""
     plan: NetworkPlan
     ends: Mapping[int, Ends]
     agenda: Agenda
@@ -101,6 +103,8 @@ class Lan:
         if frames.number_of(frames.source_of(data), self.number) != host:
             self.foreign += 1
             return
+        if host > self.hosts or (frames.is_for_many(data) and frames.is_group_report(data)):
+            return  # no router listens
         counts, size = self.counts[host], frames.wire_bytes(data)
         counts.sent += 1
         counts.sent_bytes += size
@@ -115,7 +119,7 @@ class Lan:
 
     def _hearers(self, host: int, data: bytes) -> list[int]:
         if frames.is_for_many(data):
-            return [other for other in self.ends if other != host]
+            return [other for other in self.ends if other != host and other <= self.hosts]
         target = frames.number_of(frames.target_of(data), self.number)
         return [target] if target in self.ends else []
 
@@ -129,6 +133,8 @@ class Lan:
         """The switch has put a frame out of the port of a host."""
         if self._hub:
             return  # left over from a case in which this network was switched
+        if host > self.hosts:
+            return
         size = frames.wire_bytes(data)
         wire_ns = self._down.wire_ns(size)
         source = frames.number_of(frames.source_of(data), self.number)

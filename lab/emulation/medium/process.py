@@ -44,6 +44,8 @@ class Setting:
     seed: int
     epoch_ns: int
     """CLOCK_MONOTONIC at virtual time 0 of the logs."""
+    hosts: int
+    """Hosts 1..hosts are switched on."""
 
 
 @dataclass
@@ -103,8 +105,8 @@ class Medium:
         self.paths = Paths(self.agenda, draw.getrandbits(64), self._deliver)
         self.lans = [
             Lan(
-                number, plan, self._ends[number], self.agenda, self.paths, self._put_out,
-                draw.getrandbits(64), self._collided,
+                number, setting.hosts, plan, self._ends[number], self.agenda, self.paths,
+                self._put_out, draw.getrandbits(64), self._collided,
             )
             for number, plan in enumerate(setting.networks)
         ]  # fmt: skip

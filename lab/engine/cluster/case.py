@@ -177,7 +177,7 @@ class _Case:
 
 
 def _begin_networks(state: LabState, plan: CasePlan, epoch_ns: int) -> None:
-    setting = Setting(plan.networks, plan.dilation, plan.seed, epoch_ns)
+    setting = Setting(plan.networks, plan.dilation, plan.seed, epoch_ns, plan.nodes)
     with MediumClient(state.medium_socket) as medium:
         medium.call("begin", setting=ethernet.setting_data(setting))
 
