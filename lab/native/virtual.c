@@ -5,7 +5,7 @@
 
 #include "virtual_in.h"
 
-#define SERIES_ROWS (16ll << 20)
+#define SERIES_ROWS (64ll << 20)
 
 /* ---- digest and draws ---- */
 
