@@ -303,6 +303,20 @@ def test_without_the_lock_updates_collide(monkeypatch: pytest.MonkeyPatch) -> No
     assert "gup-one-at-a-time" in found(at_random, 400)
 
 
+def test_a_receiver_that_says_yes_and_does_nothing_is_caught(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    take_in = Member.take_in
+
+    def idle(self: Member, now_s: float, update: Update) -> bool:
+        return self.node == 3 or take_in(self, now_s, update)
+
+    monkeypatch.setattr(Member, "take_in", idle)
+    cluster = Cluster(4)
+    cluster.update(0.0, 2, "a")
+    assert {violation.checker for violation in cluster.run()} == {"gup-all-or-none"}
+
+
 def test_all_at_once_the_new_locker_must_ask_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
     def believe_itself(self: Member) -> Steps[bool]:
         return True
