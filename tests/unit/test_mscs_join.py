@@ -268,3 +268,9 @@ def test_a_lock_that_nobody_gives_back_is_noticed(monkeypatch: pytest.MonkeyPatc
     kill = Action(0.0, Fault("kill", (1,)), after=Seen("sponsor", "locked"))
     result = run_case(beside(3, kill, over_s=60.0), checkers=(LockIsGivenBack,))
     assert [violation.checker for violation in result.violations] == ["join-lock-is-given-back"]
+
+
+def test_a_sponsor_that_refuses_everybody_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sponsor.Sponsor, "_why_refuse", lambda self, attempt: "no")
+    result = run_case(beside(3), checkers=CONVERGED)
+    assert [found.checker for found in result.violations] == ["a healed cluster admits every node"]
