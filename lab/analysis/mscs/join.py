@@ -12,6 +12,8 @@ from lab.analysis.observations import MissingDataError
 from lab.analysis.regression import Fit, flat, linear
 from lab.analysis.stacks.observations import StackMeasures, StackObservations
 from lab.claims.judge import Measurement
+from lab.stacks.mscs.join_member import CONNECT, CONNECT_BACK, SECURITY
+from lab.stacks.mscs.sponsor_answers import QUESTIONS
 
 MEASURES = StackMeasures()
 
@@ -19,7 +21,7 @@ PHASES = ("discovery", "lock", "network", "petition", "database", "unlock")
 """The six phases, by the words of the event log; each event comes at the phase's end."""
 _SERIAL = ("rpc join", "rpc gup")
 """How the labels of the RPCs begin that a join is made of, first sendings only."""
-_MOMENT_S = 1e-9
+_PHASE_3 = (*QUESTIONS, CONNECT, CONNECT_BACK, SECURITY)
 _SIZES_TOGETHER = 8
 
 
@@ -102,15 +104,20 @@ def _active_before(run: StackObservations, case: str, t_s: float) -> int:
     return len(newest["members"].iloc[0])
 
 
-def serial_rpcs(run: StackObservations, case: str, start_s: float, end_s: float) -> int:
+def serial_rpcs(
+    run: StackObservations, case: str, start_s: float, end_s: float, methods: Sequence[str] = ()
+) -> int:
     """RPCs of joining that were begun in an interval, by the datagrams that began them.
 
-    Probes are left out, which go out all at once, and what is sent again.
+    Probes are left out, which go out all at once, and what is sent again. ``methods`` are those
+    that count, if not all do.
     """
     sent = run.messages(case)
     sent = sent[(sent["t_s"] >= start_s) & (sent["t_s"] <= end_s)]
     labels = sent["label"].astype("str")
     first = labels.str.startswith(_SERIAL) & ~labels.str.contains("answer|again|probe|working")
+    if methods:
+        first &= labels.isin([f"rpc {method}" for method in methods])
     return int(first.sum())
 
 
@@ -138,11 +145,10 @@ def rpc_count(run: StackObservations) -> Measurement:
 
 @MEASURES.of("mscs-join-phase3-rpcs")
 def phase3_rpcs(run: StackObservations) -> Measurement:
-    """RPCs of phase 3 by their datagrams, against 5 + 3 n."""
+    """RPCs of phase 3 by the datagrams of its methods, against 5 + 3 n."""
     worst, told = 0.0, ""
     for case, join in _all(run, "grow", "last"):
-        start_s = join.start_s("network")
-        found = serial_rpcs(run, case, start_s, join.start_s("petition") - _MOMENT_S)
+        found = serial_rpcs(run, case, join.begin_s, join.end_s, _PHASE_3)
         worst = max(worst, abs(found / (5 + 3 * join.active) - 1))
         told = f"{found} RPCs with {join.active} nodes active"
     return Measurement("mscs-join-phase3-rpcs", deviation=worst, detail=f"{told}.")
