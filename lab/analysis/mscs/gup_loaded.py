@@ -6,7 +6,7 @@ import numpy as np
 
 from lab.analysis.mscs.courses import completed
 from lab.analysis.mscs.gup import idle, mean_s
-from lab.analysis.mscs.join import joins
+from lab.analysis.mscs.joins import joins
 from lab.analysis.mscs.updates import times_s
 from lab.analysis.observations import MissingDataError
 from lab.analysis.stacks.observations import StackMeasures, StackObservations

@@ -12,8 +12,9 @@ import pandas as pd
 
 from lab.analysis.mscs.courses import completed, state_messages
 from lab.analysis.mscs.failover import polls
-from lab.analysis.mscs.join import Join, first_heartbeat_wait_s, grown, joins
+from lab.analysis.mscs.join import first_heartbeat_wait_s
 from lab.analysis.mscs.join_loaded import shares
+from lab.analysis.mscs.joins import Join, grown, joins
 from lab.analysis.observations import MissingDataError
 from lab.analysis.stacks.observations import StackObservations
 from lab.report.blocks import figure, lacking
