@@ -1,19 +1,22 @@
-"""Emulation, simulation and thesis beside each other, for every claim of the fabric.
+"""Emulation, simulation and thesis beside each other, claim by claim.
 
-The two engines drive one model, one by real frames and real processes, the other by events. Where
-a throughput differs between them by more than :data:`NOTABLE`, one of them shows something that
-the other leaves out, and it is worth finding out what.
+The two engines drive one model or one protocol's code, one by real frames and real processes, the
+other by events. Where a throughput differs between them by more than :data:`NOTABLE`, one of them
+shows something that the other leaves out, and it is worth finding out what.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, get_args
 
 from lab.analysis.compare import Difference, compare, figures
 from lab.analysis.run import FIDELITY, observe
+from lab.claims import SYSTEMS
 from lab.paths import RESULTS
 from lab.results.files import read_json, write_json, write_text
 from lab.results.manifest import read_manifest
@@ -25,6 +28,7 @@ from lab.scenarios.model import Engine
 EMULATION, SIMULATION = get_args(Engine)
 NOTABLE = 0.05
 SYSTEM = "fabric"
+"""Its claims are all listed, those of other systems when an engine has judged them."""
 JSON_FILE = "agreement.json"
 MARKDOWN_FILE = "agreement.md"
 _RATES = ("MByte/s", "KByte/s", "bytes/s", "messages/s")
@@ -38,7 +42,7 @@ def write_agreement(*, root: Path = RESULTS) -> dict[str, Any]:
     Raises:
         LabError: a run that is complete by its manifest cannot be read.
     """
-    rows = [row for row in update_scorecard(root=root) if row["system"] == SYSTEM]
+    rows = [row for row in update_scorecard(root=root) if row["system"] == SYSTEM or row["engines"]]
     names = sorted(path.name for path in root.iterdir() if path.is_dir())
     table = {
         "notable": NOTABLE,
@@ -59,6 +63,7 @@ def claim_row(row: Row) -> dict[str, Any]:
     throughput = row["unit"] in _RATES
     return {
         "claim": row["claim"],
+        "system": row["system"],
         "source": row["source"],
         "role": row["role"],
         "unit": row["unit"],
@@ -90,7 +95,7 @@ def _scenario(name: str, root: Path) -> dict[str, Any] | None:
     if emulation is None or simulation is None:
         return None
     if is_of_stack(read_manifest(emulation).parameters):
-        return None  # the table is about the fabric
+        return None  # figures of stacks are compared claim by claim
     differences = compare(figures(observe(emulation)), figures(observe(simulation)))
     return {
         "scenario": name,
@@ -135,13 +140,19 @@ def markdown(table: Mapping[str, Any]) -> str:
     lines = [
         "# Emulation, simulation, thesis",
         "",
-        "Every claim of chapter 4 from the newest run of each engine. A throughput that differs "
-        f"between them by more than {table['notable']:.0%} is marked `!`.",
-        "",
-        "| claim | unit | thesis | emulation | simulation | difference | |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "Every claim of the fabric, and those of other systems that an engine has judged, from the "
+        "newest run of each engine. A throughput that differs between them by more than "
+        f"{table['notable']:.0%} is marked `!`.",
     ]
-    lines += [_claim_line(row) for row in table["claims"]]
+    for system, rows in groupby(table["claims"], key=itemgetter("system")):
+        lines += [
+            "",
+            f"## {SYSTEMS[system]}",
+            "",
+            "| claim | unit | thesis | emulation | simulation | difference | |",
+            "| --- | --- | --- | --- | --- | --- | --- |",
+            *(_claim_line(row) for row in rows),
+        ]
     lines += ["", "## The runs, figure by figure", ""]
     if not table["scenarios"]:
         lines.append("No scenario has a complete run on both engines.")

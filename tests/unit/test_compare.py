@@ -165,6 +165,7 @@ def claim(emulated: object, simulated: object, unit: str = "MByte/s") -> dict[st
     return agreement.claim_row(
         {
             "claim": "fabric-x",
+            "system": "fabric",
             "source": "thesis 4.6",
             "role": "check",
             "unit": unit,
@@ -188,6 +189,7 @@ def test_a_claim_that_nobody_measured_is_a_row_too() -> None:
     row = agreement.claim_row(
         {
             "claim": "fabric-x",
+            "system": "fabric",
             "source": "s",
             "role": "check",
             "unit": None,
@@ -220,6 +222,7 @@ def test_the_page_shows_both_engines_and_the_mark() -> None:
         }
     )
     assert "| fabric-x | MByte/s | 100 | 100 (reproduced) | 80 (deviates) | -20.0% | ! |" in page
+    assert "## AC3 fabric" in page
     assert "| slow-host | one | two | NO | 1 | 1 | 0 |" in page
     assert "| slow-host | f | 100 | 80 | -20.0% |" in page
 
