@@ -222,7 +222,7 @@ def test_the_page_shows_both_engines_and_the_mark() -> None:
         }
     )
     assert "| fabric-x | MByte/s | 100 | 100 (reproduced) | 80 (deviates) | -20.0% | ! |" in page
-    assert "## AC3 fabric" in page
+    assert "## AC3 Velocity fabric" in page
     assert "| slow-host | one | two | NO | 1 | 1 | 0 |" in page
     assert "| slow-host | f | 100 | 80 | -20.0% |" in page
 
