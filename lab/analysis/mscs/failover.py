@@ -97,8 +97,8 @@ def failover(run: StackObservations) -> Measurement:
     return Measurement(
         "mscs-failover",
         holds=not lost and not disturbed,
-        detail=f"A client has no answer for {told}{_moved(run)}; always when the nodes' other "
-        f"network fails.{wrong}{_own_network(run)}",
+        detail=f"A client has no answer for {told}{_moved(run)}; it is always answered when the "
+        f"nodes' other network fails.{wrong}{_own_network(run)}",
     )
 
 
