@@ -188,7 +188,8 @@ def _failover(run: StackObservations) -> Figure:
             spans.setdefault(server, []).append((case, start_s, end_s))
     shown = plain_figure(max(240, 130 + 24 * len(run.names())))
     names = sorted(spans, key=lambda name: (name == NOBODY, len(name), name))
-    colours = {name: SERIES[index % len(SERIES)] for index, name in enumerate(names)}
+    others = [colour for colour in SERIES if colour != VERMILION]
+    colours = {name: others[index % len(others)] for index, name in enumerate(names)}
     for name in names:
         shown.add_trace(
             trace(
@@ -204,7 +205,7 @@ def _failover(run: StackObservations) -> Figure:
         )
     shown.update_layout(barmode="overlay", bargap=0.35)
     shown.update_xaxes(title_text="when the client asked, virtual time in s")
-    shown.update_yaxes(autorange="reversed")
+    shown.update_yaxes(categoryorder="array", categoryarray=run.names(), autorange="reversed")
     return shown
 
 
