@@ -154,17 +154,21 @@ def _moved(run: StackObservations) -> str:
 
 @MEASURES.of("mscs-quorum-store")
 def quorum_store(run: StackObservations) -> Measurement:
-    """What was acknowledged before all failed is there when any nodes start again."""
+    """What was acknowledged before all failed, every member has when nodes start again."""
     told, fine = [], True
     for case in run.names():
         if run.planned[case].sweep:
             continue
         kept = _acknowledged(run, case)
-        found = [set(_names(value)) for value in run.requests(case, "groups")["value"]]
+        asked = run.requests(case, "groups")
+        found = [set(_names(value)) for value in asked.loc[asked["ok"].eq(True), "value"]]
         good = bool(found) and bool(kept) and all(kept <= here for here in found)
         strange = set().union(*found) - kept - {"cluster", "web"}
         fine = fine and good and not strange
-        told.append(f"{case}: {len(found)} nodes have {', '.join(sorted(kept)) or 'nothing'}")
+        told.append(
+            f"{case}: {len(found)} members of {len(asked)} nodes have "
+            f"{', '.join(sorted(kept)) or 'nothing'}"
+        )
     if not told:
         raise MissingDataError("the run has no case in which all fail")
     return Measurement("mscs-quorum-store", holds=fine, detail=f"{'; '.join(told)}.")
