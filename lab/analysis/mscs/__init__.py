@@ -10,6 +10,7 @@ from lab.analysis.mscs import (
     join_loaded,
     partition,
     regroup,
+    regroup_messages,
 )
 from lab.analysis.stacks.observations import StackMeasures
 
@@ -23,4 +24,5 @@ MEASURES = StackMeasures().merged(
     join_loaded.MEASURES,
     partition.MEASURES,
     regroup.MEASURES,
+    regroup_messages.MEASURES,
 )

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeAlias
 
 import pandas as pd
 
 from lab.analysis.observations import MissingDataError
+from lab.analysis.regression import Fit
 from lab.analysis.stacks.observations import StackObservations
 
 PHASES = ("activate", "closing", "pruning", "cleanup-1", "cleanup-2", "done")
 """The five phases of thesis 7.7.2 and their end, by the words of the event log."""
 STATE = "regroup"
 """Label of the state messages."""
+PERIOD_S = 0.3
+"""Published time between two broadcasts of the state."""
+Shape: TypeAlias = Callable[[Sequence[float], Sequence[float]], Fit]
 
 
 def courses(run: StackObservations, case: str) -> pd.DataFrame:
@@ -76,3 +81,11 @@ def last_views(run: StackObservations, case: str) -> dict[int, tuple[int, tuple[
     views = run.events(case, "view").drop_duplicates("node", keep="last")
     rows = zip(views["node"], views["id"], views["members"], strict=True)
     return {int(node): (int(number), tuple(members)) for node, number, members in rows}
+
+
+def fitted(shape: Shape, nodes: Iterable[float], values: Sequence[float]) -> Fit:
+    """Fit a shape over sizes; MissingDataError when there are too few of them."""
+    try:
+        return shape([float(n) for n in nodes], values)
+    except ValueError as error:
+        raise MissingDataError(str(error)) from None

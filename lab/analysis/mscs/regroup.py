@@ -2,41 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import TypeAlias
-
 import pandas as pd
 
 from lab.analysis.mscs.courses import (
+    PERIOD_S,
     PHASES,
     completed,
     courses,
+    fitted,
     last_views,
     mean_s,
     state_messages,
     survivors,
 )
 from lab.analysis.observations import MissingDataError
-from lab.analysis.regression import Fit, flat, linear, proportional
+from lab.analysis.regression import flat
 from lab.analysis.stacks.observations import StackMeasures, StackObservations
 from lab.claims.judge import Measurement
 
-Shape: TypeAlias = Callable[[Sequence[float], Sequence[float]], Fit]
 MEASURES = StackMeasures()
 
-PERIOD_S = 0.3
-"""Published time between two broadcasts of the state."""
 _MIN_S, _MAX_S = 2.4, 9.6
 """Published time-outs of phase 1."""
-_PERIODS = 6
-"""So many periods of phase 1 are counted."""
 _TICK_ROOM_S = 2 * PERIOD_S
 """Phase 1 ends with a tick of the node's clock after the time-out, or with a message."""
-
-
-def _largest(run: StackObservations, sweep: str) -> str:
-    found = run.chosen(sweep=sweep, variant="plain")
-    return str(found["nodes"].idxmax())
 
 
 def _all_cases(run: StackObservations) -> list[str]:
@@ -206,47 +195,11 @@ def independent(run: StackObservations) -> Measurement:
     """Phases 1 and 2 over the number of nodes."""
     chosen = run.chosen(sweep="one", variant="plain")
     lasted = [mean_s(run, [str(case)], "activate", "pruning") for case in chosen.index]
-    fit = _fitted(flat, chosen["nodes"], lasted)
+    fit = fitted(flat, chosen["nodes"], lasted)
     return Measurement("mscs-rg-independent", deviation=fit.deviation, detail=f"{fit.text}.")
 
 
-def _fitted(shape: Shape, nodes: Iterable[float], values: Sequence[float]) -> Fit:
-    try:
-        return shape([float(n) for n in nodes], values)
-    except ValueError as error:
-        raise MissingDataError(str(error)) from None
-
-
-# --- messages -------------------------------------------------------------------------------
-
-
-@MEASURES.of("mscs-rg-traffic")
-def traffic(run: StackObservations) -> Measurement:
-    """State messages a second among n active nodes in phase 1, against n (n - 1) / 0.3."""
-    worst, told = 0.0, ""
-    for case in run.names(sweep="one", variant="plain"):
-        alive = survivors(run, case)
-        rate = _rate_among(run, case, alive)
-        count = len(alive)
-        off = abs(rate / (count * (count - 1) / PERIOD_S) - 1)
-        worst, told = max(worst, off), f"{rate:.1f} a second among {count} active nodes"
-    return Measurement("mscs-rg-traffic", deviation=worst, detail=f"{told}.")
-
-
-def _rate_among(run: StackObservations, case: str, alive: set[int]) -> float:
-    """State messages a second from and to these nodes, each counted over whole periods.
-
-    The interval begins half a period after a node's first broadcast, so that no broadcast lies near
-    its ends.
-    """
-    sent = state_messages(run, case)
-    sent = sent[sent["peer"].isin(alive)]
-    count = 0
-    for _, mine in sent.groupby("node", observed=True):
-        start_s = float(mine["t_s"].min()) + PERIOD_S / 2
-        within = (mine["t_s"] >= start_s) & (mine["t_s"] < start_s + _PERIODS * PERIOD_S)
-        count += int(within.sum())
-    return count / (_PERIODS * PERIOD_S)
+# --- times ----------------------------------------------------------------------------------
 
 
 @MEASURES.of("mscs-rg-runtime")
@@ -257,65 +210,6 @@ def runtime(run: StackObservations) -> Measurement:
     baseline = mean_s(run, cases, "activate", "closing")
     detail = f"Mean over {len(cases)} sizes; phase 1 takes {baseline:.2f} s of it."
     return Measurement("mscs-rg-runtime", value=value, baseline=baseline, detail=detail)
-
-
-@MEASURES.of("mscs-rg-messages-single")
-def messages_single(run: StackObservations) -> Measurement:
-    """State messages after one failure in the largest cluster, beside rate times time."""
-    case = _largest(run, "one")
-    sent = len(state_messages(run, case))
-    alive = survivors(run, case)
-    expected = _rate_among(run, case, alive) * mean_s(run, [case], "activate", "done")
-    return Measurement(
-        "mscs-rg-messages-single",
-        value=sent,
-        baseline=expected,
-        published_baseline=9300.0,
-        detail=f"{len(alive)} survivors sent {sent} messages, to the silent node too.",
-    )
-
-
-@MEASURES.of("mscs-rg-messages-double")
-def messages_double(run: StackObservations) -> Measurement:
-    """State messages after two failures, beside those after one."""
-    two, one = _largest(run, "two"), _largest(run, "one")
-    sent, baseline = len(state_messages(run, two)), len(state_messages(run, one))
-    return Measurement(
-        "mscs-rg-messages-double",
-        value=sent,
-        baseline=baseline,
-        published_baseline=10_000.0,
-        detail=f"{sent} after two failures, {baseline} after one, in "
-        f"{mean_s(run, [two], 'activate', 'done'):.2f} s.",
-    )
-
-
-@MEASURES.of("mscs-rg-messages-growth")
-def messages_growth(run: StackObservations) -> Measurement:
-    """Messages among n survivors: as n(n-1) with datagrams, linear with multicast."""
-    fits = []
-    for variant in ("plain", "multicast"):
-        chosen = run.chosen(sweep="one", variant=variant)
-        nodes, sent = [], []
-        for case in (str(name) for name in chosen.index):
-            alive = survivors(run, case)
-            rows = state_messages(run, case)
-            nodes.append(len(alive))
-            sent.append(float(rows["peer"].isin(alive | {0}).sum()))
-        fits.append(_fitted(_quadratic if variant == "plain" else linear, nodes, sent))
-    datagrams, multicast = fits
-    return Measurement(
-        "mscs-rg-messages-growth",
-        deviation=max(datagrams.deviation, multicast.deviation),
-        detail=f"Datagrams: {datagrams.text}. Multicast: {multicast.text}.",
-    )
-
-
-def _quadratic(nodes: Sequence[float], values: Sequence[float]) -> Fit:
-    return proportional(nodes, values, "n(n-1)")
-
-
-# --- times ----------------------------------------------------------------------------------
 
 
 @MEASURES.of("mscs-rg-known-early")
