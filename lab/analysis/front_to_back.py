@@ -139,7 +139,7 @@ def off_ftb_2k(run: Observations) -> Measurement:
         "fabric-off-ftb-2k",
         value=float(lost.mean()),
         baseline=1.0,
-        detail=f"Mean of {len(lost)} streams, which lose {lost.min():.0%} to {lost.max():.0%}.",
+        detail=f"Mean of {len(lost)} streams, which lose {lost.min():z.0%} to {lost.max():z.0%}.",
     )
 
 
