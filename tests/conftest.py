@@ -3,6 +3,7 @@
 import atexit
 import os
 import shutil
+import signal
 import tempfile
 
 from hypothesis import settings
@@ -10,6 +11,10 @@ from hypothesis import settings
 # Before anything of the lab is imported, here or in a process that a test starts.
 os.environ["LAB_RESULTS"] = tempfile.mkdtemp(prefix="lab-test-results-")
 atexit.register(shutil.rmtree, os.environ["LAB_RESULTS"], ignore_errors=True)
+
+# A shell that starts something in the background has it ignore interrupts, and what tests start would.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples in every run, and no time limit on one: a test must not fail because the machine
 # is busy, nor once in a hundred runs. For other examples: pytest --hypothesis-profile=random

@@ -111,17 +111,30 @@ def _is_program(pid: int, first: int, pid_namespace: int) -> bool:
         # Work that competes for the processor may have been put into the group from outside.
         if Path(f"/proc/{pid}/ns/pid").stat().st_ino != pid_namespace:
             return False
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        words = _words(pid)
     except OSError:
         return False
     return _NAME.encode() not in words
+
+
+def _words(pid: int) -> list[bytes]:
+    """Return a process's command line; empty once it has begun to end."""
+    return [word for word in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") if word]
+
+
+def _is_ending(pid: int) -> bool:
+    try:
+        return not _words(pid)
+    except OSError:
+        return True
 
 
 def signal_programs(host: HostState, number: signal.Signals) -> int:
     """Send a signal to all programs of a node, new ones too; return how many there were."""
     told: set[int] = set()
     for _ in range(_ROUNDS):
-        new = [pid for pid in programs(host) if pid not in told]
+        # What is ending may also be the shell beside a program, which has told of that one's end.
+        new = [pid for pid in programs(host) if pid not in told and not _is_ending(pid)]
         if not new:
             break
         for pid in new:
