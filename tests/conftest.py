@@ -12,7 +12,7 @@ from hypothesis import settings
 os.environ["LAB_RESULTS"] = tempfile.mkdtemp(prefix="lab-test-results-")
 atexit.register(shutil.rmtree, os.environ["LAB_RESULTS"], ignore_errors=True)
 
-# A shell that starts something in the background has it ignore interrupts, and what tests start would.
+# What a shell starts in the background ignores interrupts, and so would what tests start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
