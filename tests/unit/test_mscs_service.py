@@ -115,6 +115,23 @@ def test_a_node_that_stood_still_lets_go_as_soon_as_it_goes_on(node: int):
     assert holder(events, name) == 3
 
 
+def test_a_loaded_node_that_stood_still_for_long_does_not_wait_for_its_processor_to_halt():
+    """Seeds 2320, 4499 and 8776 of the random cases: its groups were elsewhere by then."""
+    busy = Action(20.0, Fault("cpu-load", nodes=(2,), level="heavy"))
+    events = run(3, 120.0, fault(10.0, "pause", 2), busy, fault(60.0, "resume", 2))
+    (gone,) = [event.t_s for event in events if event.kind == HALTED]
+    assert gone < 60.2
+
+
+def test_a_clock_that_is_set_ahead_makes_nobody_silent():
+    """Seed 19506: the owner of the quorum resource took a group over that was still online."""
+    ahead = Action(11.0, Fault("clock-step", nodes=(1,), value=5.0))
+    events = run(2, 60.0, fault(10.0, "cut", 2), ahead)
+    assert halted(events) == [2]
+    (suspected,) = [e.t_s for e in events if e.kind == "suspicion" and e.node == 1]
+    assert 15.4 < suspected < 18.5  # as if the clock had gone on, up to one check
+
+
 def test_a_node_that_stood_still_for_a_moment_goes_on_undisturbed():
     events = run(3, 40.0, fault(10.0, "pause", 2), fault(15.0, "resume", 2))
     assert halted(events) == []

@@ -11,7 +11,10 @@ over carry nothing but an extra heartbeat, by which their return is noticed: tha
 each pair of nodes and each direction by itself.
 
 Every ``check_s`` a node looks at how long each watched node has been silent. A heartbeat that is
-``heartbeat_grace_s`` late has been missed; a silence of six periods is a suspicion.
+``heartbeat_grace_s`` late has been missed; a silence of six periods is a suspicion. What passes
+between two checks beyond twice their period is nobody's silence: this node stood still, or its
+clock was set ahead; one period of it counts. How lately others have heard this node is not excused
+in that way.
 """
 
 from __future__ import annotations
@@ -100,11 +103,13 @@ class ClusNet:
         """A network that works is not silent for longer."""
         self._turns: dict[NodeId | str, int] = {}
         self._sequence = 0
+        self._checked_s = 0.0
         self._sent_s: dict[int, float] = {}
         """When the latest heartbeats were sent, by sequence number."""
 
     def start(self, now_s: float) -> None:
         """Begin to beat and to check, each node at a moment of its own."""
+        self._checked_s = now_s
         for name, period_s, callback in (
             (_HEARTBEAT, self._config.heartbeat_s, self._beat),
             (_CHECK, self._config.check_s, self._check),
@@ -230,6 +235,9 @@ class ClusNet:
     # --- checks ------------------------------------------------------------------------------
 
     def _check(self, now_s: float) -> None:
+        elapsed_s, self._checked_s = now_s - self._checked_s, now_s
+        if elapsed_s > 2 * self._config.check_s:
+            self._excuse(now_s, elapsed_s - self._config.check_s)
         for node, peer in list(self.peers.items()):
             peer.heard_s = min(peer.heard_s, now_s)  # the clock may have been set back
             peer.hears_us_s = min(peer.hears_us_s, now_s)
@@ -238,6 +246,13 @@ class ClusNet:
                 self._tell(Alive(node))
             self._check_networks(now_s, node, peer)
             self._check_silence(now_s, node, peer)
+
+    def _excuse(self, now_s: float, excess_s: float) -> None:
+        """Leave a time out of all silences in which this node could have heard nobody."""
+        for peer in self.peers.values():
+            peer.heard_s = min(peer.heard_s + excess_s, now_s)
+            for network, heard_s in peer.networks_s.items():
+                peer.networks_s[network] = min(heard_s + excess_s, now_s)
 
     def _check_silence(self, now_s: float, node: NodeId, peer: Peer) -> None:
         config = self._config

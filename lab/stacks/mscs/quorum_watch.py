@@ -5,7 +5,8 @@ because another cluster has it by now, each member halts; whoever forms a cluste
 waits for so long (see :mod:`lab.stacks.mscs.quorum`).
 
 Who stood still for twice the detection period halts at once: either the others have excluded it, or
-all stood still, and another cluster may be formed before their patience ends.
+all stood still, and another cluster may be formed before their patience ends. The kernel watches
+for that: the service of a loaded node would wait for the processor first, its groups online.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class QuorumWatch:
     def start(self, now_s: float) -> None:
         """Begin to watch the clock."""
         due_s = now_s + _LOOK_S
-        self._ctx.set_timer("service", _CLOCK, due_s, lambda at_s: self._check(at_s, due_s))
+        self._ctx.set_timer("kernel", _CLOCK, due_s, lambda at_s: self._check(at_s, due_s))
 
     def _check(self, now_s: float, due_s: float) -> None:
         stood_still_s = now_s - due_s
