@@ -14,7 +14,9 @@ from lab.errors import LabError
 
 _SETTLE_S = 0.3
 _RING_FRAMES = 8192
-_MAGIC = bytes.fromhex("020000000002020000000001") + b"\x88\x47"
+_MPLS = 0x8847
+"""Its Ethernet protocol."""
+_MAGIC = bytes.fromhex("020000000002020000000001") + _MPLS.to_bytes(2, "big")
 _TTL = 64
 
 
@@ -31,7 +33,7 @@ class Generator:
         with inside(NETNS_PATH):
             self._entry = socket.if_nametoindex(ENTRY)
             self._exit = socket.if_nametoindex(EXIT)
-            self._wire = lib.wire_open(_RING_FRAMES, frame_bytes)
+            self._wire = lib.wire_open(_RING_FRAMES, frame_bytes, _MPLS)
         if self._wire == ffi.NULL:
             raise LabError("the packet sockets of the load generator cannot be opened")
         self._bytes = frame_bytes
