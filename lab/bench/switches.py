@@ -46,7 +46,7 @@ def measure_bare(trial_s: float = TRIAL_S) -> float:
 def measure_with_cards(trial_s: float = TRIAL_S) -> float:
     """Return the messages a second that the same switches carry with line cards between."""
     with chain.with_line_cards() as state, LineCards(state.control_socket) as cards:
-        pump = _pump(state, cards)
+        pump = make_pump(state, cards)
         return highest_load(
             lambda load: card_trial(cards, pump, load, trial_s), START_PER_S, LIMIT_PER_S
         )
@@ -57,7 +57,8 @@ def measure(trial_s: float = TRIAL_S) -> ChainSpeed:
     return ChainSpeed(bare=measure_bare(trial_s), with_cards=measure_with_cards(trial_s))
 
 
-def _pump(state: LabState, cards: LineCards) -> Pump:
+def make_pump(state: LabState, cards: LineCards) -> Pump:
+    """Claim the two ends of the chain's circuit, for a pump that fills one and drains the other."""
     vc = chain.circuit(chain.chain())
     for host, name in ((vc.a, vc.a_endpoint), (vc.b, vc.b_endpoint)):
         cards.call("endpoint", host=host, name=name, segment=GEOMETRY)
