@@ -82,8 +82,8 @@ class Faults:
             network.load("idle", nodes)
         for node in nodes:
             host = self._hosts[node]
+            host.processor.level = "idle"  # first, so that it does not go on as a loaded node does
             host.resume()
-            host.processor.level = "idle"
             host.disk.slower_ns.pop(node, None)
             self._quorum.slower_ns.pop(node, None)
             self._quorum.cut_off.discard(node)

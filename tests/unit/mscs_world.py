@@ -11,6 +11,25 @@ from lab.stacks.mscs.membership_invariants import MEMBERSHIP_CHECKERS
 from lab.stacks.plan import Action, CasePlan, Fault, FaultKind
 from lab.world.world import CaseResult, run_case
 
+ADDRESS = "10.1.0.201"
+
+
+def web_group(*preferred: int) -> dict[str, Any]:
+    """A group with an address, and a service that listens there."""
+    return {
+        "name": "web",
+        "preferred": list(preferred),
+        "resources": [
+            {"name": "address", "type": "ip-address", "parameters": {"address": ADDRESS}},
+            {
+                "name": "service",
+                "type": "http-service",
+                "parameters": {"address": ADDRESS, "port": 80},
+                "depends_on": ["address"],
+            },
+        ],
+    }
+
 
 def fault(at_s: float, kind: FaultKind, *nodes: int, **fields: Any) -> Action:
     return Action(at_s, Fault(kind, nodes=nodes, **fields))

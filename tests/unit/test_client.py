@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mscs_world import fault
+from mscs_world import ADDRESS, fault, web_group
 from stack_run import scenario_of
 
 from lab.errors import LabError
@@ -28,21 +28,6 @@ from lab.stacks.mscs.invariants import CHECKERS
 from lab.stacks.plan import Action, CasePlan, ClientPlan, Fault, program_of, stack_nodes
 from lab.world.world import CaseResult, run_case
 
-ADDRESS = "10.1.0.201"
-WEB = {
-    "name": "web",
-    "preferred": [3],
-    "resources": [
-        {"name": "address", "type": "ip-address", "parameters": {"address": ADDRESS}},
-        {
-            "name": "service",
-            "type": "http-service",
-            "parameters": {"address": ADDRESS, "port": 80},
-            "depends_on": ["address"],
-        },
-    ],
-}
-
 
 def run_cluster(*actions: Action, over_s: float = 40.0, **client: Any) -> CaseResult:
     """Run three members, the third with the service, and a client."""
@@ -51,7 +36,7 @@ def run_cluster(*actions: Action, over_s: float = 40.0, **client: Any) -> CaseRe
         stack="mscs",
         nodes=4,
         over_s=over_s,
-        options={"nodes": 3, "members": [1, 2, 3], "groups": [WEB]},
+        options={"nodes": 3, "members": [1, 2, 3], "groups": [web_group(3)]},
         actions=actions,
         clients=(ClientPlan(ADDRESS, **client),),
     )
@@ -239,6 +224,14 @@ def test_clients_come_after_the_nodes_and_are_not_all() -> None:
     assert case.plan.options["nodes"] == 2
     (action,) = case.plan.actions
     assert action.does.nodes == (1, 2)
+
+
+def test_the_load_of_a_case_is_not_on_its_clients() -> None:
+    scenario = scenario_of(
+        clients=[{"address": ADDRESS}], sweeps=[{"nodes": [2], "load": ["heavy"]}]
+    )
+    (action,) = planned_cases(scenario)[0].plan.actions
+    assert action.does == Fault("cpu-load", nodes=(1, 2), level="heavy")
 
 
 def test_client_of_an_address_that_cannot_move_is_refused() -> None:

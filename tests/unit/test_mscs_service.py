@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from mscs_world import web_group
 
 from lab.stacks.checking import check
 from lab.stacks.events import HALTED, REPLY, Event
@@ -12,20 +13,6 @@ from lab.stacks.mscs.failover import FailoverManager
 from lab.stacks.mscs.invariants import CHECKERS, CONVERGED
 from lab.stacks.plan import Action, Ask, CasePlan, Fault
 from lab.world import run_case
-
-WEB: dict[str, Any] = {
-    "name": "web",
-    "preferred": [2, 3],
-    "resources": [
-        {"name": "address", "type": "ip-address", "parameters": {"address": "10.1.0.201"}},
-        {
-            "name": "service",
-            "type": "http-service",
-            "parameters": {"address": "10.1.0.201", "port": 80},
-            "depends_on": ["address"],
-        },
-    ],
-}
 
 
 def run(nodes: int, over_s: float, *actions: Action) -> list[Event]:
@@ -42,7 +29,7 @@ def run_unchecked(nodes: int, over_s: float, *actions: Action) -> list[Event]:
         stack="mscs",
         nodes=nodes,
         over_s=over_s,
-        options={"nodes": nodes, "members": members, "groups": [WEB]},
+        options={"nodes": nodes, "members": members, "groups": [web_group(2, 3)]},
         actions=actions,
     )
     result = run_case(plan)
@@ -121,6 +108,19 @@ def test_a_loaded_node_that_stood_still_for_long_does_not_wait_for_its_processor
     events = run(3, 120.0, fault(10.0, "pause", 2), busy, fault(60.0, "resume", 2))
     (gone,) = [event.t_s for event in events if event.kind == HALTED]
     assert gone < 60.2
+
+
+@pytest.mark.parametrize("seed", range(12, 24))
+def test_a_node_that_is_healed_goes_on_without_its_load(seed: int):
+    """As in seed 2415: a wait that was drawn before the load was gone made it late to let go."""
+    actions = (
+        fault(10.5, "pause", 1),
+        Action(17.0, Fault("cpu-load", nodes=(1,), level="heavy")),
+        fault(20.0, "heal", 1),
+    )
+    options = {"nodes": 2, "members": [1, 2]}
+    plan = CasePlan("healed", "mscs", 2, 40.0, options, actions=actions, seed=seed)
+    assert run_case(plan, checkers=CHECKERS).violations == []
 
 
 def test_a_clock_that_is_set_ahead_makes_nobody_silent():

@@ -104,8 +104,8 @@ class Faults:
 
     def _heal(self, nodes: Sequence[int]) -> None:
         """Undo what is wrong with nodes; their clocks stay where they were put."""
+        self._load(nodes, Fault("cpu-load"))  # first, so that none goes on as a loaded node does
         self._signal(nodes, signal.SIGCONT)
-        self._load(nodes, Fault("cpu-load"))
         for node in nodes:
             now = read_faults(self._nodes.directory(node))
             healed = msgspec.structs.replace(HEALTHY, clock_ahead_s=now.clock_ahead_s)
