@@ -104,6 +104,8 @@ def _try_many(trial: "Trial", seeds: range, *, keep_going: bool) -> "list[Outcom
     with show_progress() as on_event:
         for outcome in try_seeds(trial, seeds, keep_going=keep_going):
             outcomes.append(outcome)
+            if outcome.violation is not None and keep_going:
+                note(f"seed {outcome.seed} fails: {outcome.violation.text}")
             done = len(outcomes) / len(seeds)
             left_s = (time.monotonic() - started_s) * (1 - done) / done
             message = f"{len(outcomes)} of {len(seeds)} seeds"

@@ -249,7 +249,8 @@ def _actions(
     loads_s = _setting(scenario, wanted, "load_from_s") or 0.0
     found: list[Action] = []
     if case.load != "idle":
-        found.append(Action(loads_s, Fault("cpu-load", level=case.load)))
+        loaded = tuple(range(1, case.nodes + 1)) if scenario.clients else ()
+        found.append(Action(loads_s, Fault("cpu-load", loaded, level=case.load)))
     if case.network_load != "idle":
         found.append(Action(loads_s, Fault("network-load", level=case.network_load)))
     driven: list[Action] = []

@@ -55,26 +55,23 @@ class Effects:
 
     async def _carry_out(self, effect: Effect) -> None:
         try:
-            if effect.name == "http-get":
-                self._on_done(EffectDone(effect.token, ok=True, detail=await self._get(effect)))
-                return
-            over = await self._do(effect)
+            detail = await self._do(effect)
         except LabError as error:
             self._on_done(EffectDone(effect.token, ok=False, detail=str(error)))
         except OSError as error:
             why = error.strerror or str(error)
             self._on_done(EffectDone(effect.token, ok=False, detail=why))
         else:
-            if over:
-                self._on_done(EffectDone(effect.token, ok=True))
+            if detail is not None:
+                self._on_done(EffectDone(effect.token, ok=True, detail=detail))
 
     async def _get(self, effect: Effect) -> str:
         wanted = effect.arguments
         timeout_s = float(wanted["timeout_s"]) * self._dilation
         return await http_get(str(wanted["address"]), int(wanted["port"]), timeout_s)
 
-    async def _do(self, effect: Effect) -> bool:
-        """Do it, and tell whether it is over then."""
+    async def _do(self, effect: Effect) -> str | None:
+        """Do it, and return what came of it; None when it is not over then."""
         name = str(effect.arguments.get("name", ""))
         match effect.name:
             case "address-up":
@@ -83,12 +80,14 @@ class Effects:
                 await self._addresses.down(name)
             case "program-stop":
                 await self._programs.stop(name)
+            case "http-get":
+                return await self._get(effect)
             case "program-start":
                 await self._programs.start(
                     effect.arguments,
                     lambda why: self._on_done(EffectDone(effect.token, ok=False, detail=why)),
                 )
-                return False
+                return None
             case _:
                 raise LabError(f"this runtime knows no effect {effect.name!r}")
-        return True
+        return ""

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from lab.ethernet.agenda import Agenda, to_ns
 from lab.stacks.addresses import moving_network
@@ -21,13 +20,7 @@ from lab.world.streams import Streams
 _CHANNEL = "http "
 _FIRST_STREAM = 1 << 32
 """Streams of clients are numbered from here, above those that cores open."""
-Done = Callable[[EffectDone], None]
-
-
-@dataclass(frozen=True)
-class _Asked:
-    token: int
-    done: Done
+Done: TypeAlias = Callable[[EffectDone], None]
 
 
 def is_web(channel: str) -> bool:
@@ -56,7 +49,8 @@ class Web:
         self._networks = networks
         self._programs: dict[tuple[int, str], str] = {}
         """By node and name of the program, the channel that it answers on."""
-        self._asked: dict[tuple[int, int], _Asked] = {}
+        self._asked: dict[tuple[int, int], tuple[int, Done]] = {}
+        """By node and stream of a client, the effect's token and whom to tell."""
         self._served: dict[tuple[int, int], str] = {}
         """Streams that a client opened to a program, by node and number: the program."""
         self._last = _FIRST_STREAM
@@ -87,7 +81,7 @@ class Web:
         address, port = str(arguments["address"]), int(arguments["port"])
         self._last += 1
         key = host.number, self._last
-        self._asked[key] = _Asked(token, done)
+        self._asked[key] = token, done
         timeout_ns = to_ns(float(arguments["timeout_s"]))
         self._agenda.at(self._agenda.now_ns + timeout_ns, self._give_up, key)
         network, peer = moving_network(address, self._networks), self._holder(address)
@@ -101,8 +95,9 @@ class Web:
     def _end(self, key: tuple[int, int], *, ok: bool, detail: str) -> None:
         asked = self._asked.pop(key, None)
         if asked is not None:
+            token, done = asked
             self._streams.close(*key)
-            asked.done(EffectDone(asked.token, ok=ok, detail=detail))
+            done(EffectDone(token, ok=ok, detail=detail))
 
     # --- what streams bring --------------------------------------------------------------
 
@@ -119,8 +114,8 @@ class Web:
                 self._end((host.number, item.stream), ok=True, detail=item.data.decode())
             case StreamClosed() if item.stream > 0:
                 self._end((host.number, item.stream), ok=False, detail="refused, or broken off")
-            case _:
-                self._served.pop((host.number, item.stream), None)  # type: ignore[union-attr]
+            case StreamClosed():
+                self._served.pop((host.number, item.stream), None)
 
     def _accept(self, host: Host, channel: str, stream: int) -> None:
         for (node, name), answers in self._programs.items():

@@ -121,7 +121,7 @@ class Lan:
         if frames.is_for_many(data):
             return [other for other in self.ends if other != host and other <= self.hosts]
         target = frames.number_of(frames.target_of(data), self.number)
-        return [target] if target in self.ends else []
+        return [target] if target in self.ends and target <= self.hosts else []
 
     def _to_switch(self, what: tuple[int, bytes]) -> None:
         host, data = what
