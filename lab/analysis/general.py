@@ -252,8 +252,8 @@ def no_tree_saturation(run: Observations) -> Measurement:
         stops += int((events["kind"] == "stop").sum())
         quenched = events[events["kind"] == "quench"]
         contended = frozenset[Port]().union(*(one.contended for one in asked.values()))
-        ports = zip(quenched["node"], quenched["port"].astype(int), strict=True)
-        stray += sum(port not in contended for port in ports)
+        by_port = quenched.groupby(["node", "port"]).size()
+        stray += sum(int(n) for port, n in by_port.items() if port not in contended)
         quenches += len(quenched)
         most, at = _standing_elsewhere(run, passing, asked)
         if most > standing:

@@ -237,9 +237,11 @@ def quench_frequency(run: Observations, passing: Pass) -> pd.DataFrame:
 def stopping_switches(run: Observations, passing: Pass) -> tuple[str, ...]:
     """Switches that stopped a link into them, most stops first."""
     events = run.rows("quenches", passing.name)
-    stops = events[events["kind"] == "stop"][["node", "port"]]
+    stops = events[events["kind"] == "stop"].groupby(["node", "port"]).size()
     ends = run.links_in(passing).drop_duplicates(["node", "port"])[["node", "port", "next"]]
-    return tuple(stops.merge(ends, on=["node", "port"])["next"].value_counts().index)
+    told = stops.reset_index(name="stops").merge(ends, on=["node", "port"])
+    most = told.groupby("next")["stops"].sum().sort_values(ascending=False, kind="stable")
+    return tuple(str(node) for node in most.index)
 
 
 def _within_steps(run: Observations, rows: pd.DataFrame) -> pd.DataFrame:

@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lab.report.told import told
+
 Port = tuple[str, int]
 Floats = NDArray[np.float64]
 
@@ -167,12 +169,9 @@ def _told(
     starting = quenches[quenches["kind"].isin(["quench", "stop"])]
     at, inside = _slice_of(starting["t_ns"], slices)
     rows = starting[inside].assign(slice=at[inside])
-    link = rows["node"].astype(str) + " port " + rows["port"].astype(str)
-    stream = rows["vc"].map(names)
-    who = stream.where((rows["kind"] == "quench") & stream.notna(), link)
     seconds = np.array([max(s.end_ns - s.start_ns, 1) / 1e9 for s in slices])
     rates = {
         str(name): np.bincount(own.to_numpy(), minlength=len(slices)) / seconds
-        for name, own in rows["slice"].groupby(who)
+        for name, own in rows["slice"].groupby(told(rows, names))
     }
     return dict(sorted(rates.items(), key=lambda item: -float(item[1].sum())))

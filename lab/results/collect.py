@@ -31,7 +31,7 @@ from lab.errors import LabError
 from lab.fabric.buckets import EXCESS_BUCKETS, LATENESS_BUCKETS
 from lab.paths import shown
 from lab.results.files import read_json, write_json
-from lab.results.tables import SCHEMAS, conform, empty_table, write_table
+from lab.results.tables import SCHEMAS, coded, conform, empty_table, write_table
 from lab.scenarios.model import Pass, Scenario
 from lab.scenarios.plan import steps
 from lab.signalling import Vc
@@ -60,11 +60,16 @@ def collect(run_dir: Path, scenario: Scenario) -> dict[str, int]:
     raw = run_dir / "raw"
     parts: dict[str, list[pd.DataFrame]] = {name: [] for name in SCHEMAS}
     parts["vcs"].append(_vcs(raw))
+    passes = [passing.name for passing in scenario.passes]
+    modes = list(dict.fromkeys(passing.flow_control for passing in scenario.passes))
     for passing in scenario.passes:
         for name, frame in _of_pass(raw, scenario, passing).items():
-            parts[name].append(
-                frame.assign(**{"pass": passing.name, "flow_control": passing.flow_control})
-            )
+            same = np.zeros(len(frame), dtype=np.int8)
+            labels = {
+                "pass": coded(same + passes.index(passing.name), passes),
+                "flow_control": coded(same + modes.index(passing.flow_control), modes),
+            }
+            parts[name].append(frame.assign(**labels))
     rows: dict[str, int] = {}
     for name, frames in parts.items():
         full = [frame for frame in frames if not frame.empty]
@@ -238,10 +243,11 @@ def _series(raw: Path, prefix: str, ports: list[tuple[str, int]]) -> dict[str, p
             continue
         frame = pd.DataFrame({column: rows[column] for column in rows.dtype.names or ()})
         index = frame.pop("port").to_numpy()
-        frame["node"] = np.array([node for node, _ in ports], dtype=object)[index]
+        nodes, names = pd.factorize(np.array([node for node, _ in ports], dtype=object))
+        frame["node"] = coded(nodes[index], names.tolist())
         frame["port"] = np.array([port for _, port in ports], dtype=np.int64)[index]
         if "kind" in frame:
-            frame["kind"] = np.array(EVENT_KINDS, dtype=object)[frame["kind"].to_numpy()]
+            frame["kind"] = coded(frame["kind"].to_numpy(), EVENT_KINDS)
         frames[table] = frame.rename(columns={"control": "control_cells"})
     rows = _array(raw / f"{prefix}-lateness.npy")
     frames["lateness"] = empty_table("lateness") if rows is None else _delays(rows)

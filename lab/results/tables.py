@@ -7,11 +7,13 @@ Runs on the fabric have the tables of :data:`SCHEMAS`, runs of a stack those of
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from lab.errors import LabError
 from lab.fabric.buckets import EXCESS_BUCKETS, LATENESS_BUCKETS
@@ -69,12 +71,12 @@ SCHEMAS: Mapping[str, Schema] = {
         in_port=_INT, in_label=_INT, out_port=_INT, out_label=_INT,
     ),
     # Cells waiting for a port, sampled; vc 0 is the port's total, empty queues have no row.
-    "queues": _schema(pass_=_TEXT, t_ns=_INT, node=_TEXT, port=_INT, vc=_INT, cells=_INT),
+    "queues": _schema(pass_=_WORD, t_ns=_INT, node=_WORD, port=_INT, vc=_INT, cells=_INT),
     # Flow control as it happened; node and port are where the queue is that was judged.
-    "quenches": _schema(pass_=_TEXT, t_ns=_INT, node=_TEXT, port=_INT, vc=_INT, kind=_TEXT),
+    "quenches": _schema(pass_=_WORD, t_ns=_INT, node=_WORD, port=_INT, vc=_INT, kind=_WORD),
     # What each transmitter (one direction of a link) did in a sample interval.
     "links": _schema(
-        pass_=_TEXT, t_ns=_INT, node=_TEXT, port=_INT, frames=_INT, cells=_INT, busy_ns=_INT,
+        pass_=_WORD, t_ns=_INT, node=_WORD, port=_INT, frames=_INT, cells=_INT, busy_ns=_INT,
         control_cells=_INT, wait_ns=_INT,
     ),
     # The emulation's own delays, in real microseconds, by number of frames: "late", how long after
@@ -119,6 +121,11 @@ STACK_SCHEMAS: Mapping[str, Schema] = {
     "instruments": _schema(case=_WORD, where=_TEXT, name=_TEXT, value=_REAL),
 }  # fmt: skip
 _ALL = {**SCHEMAS, **STACK_SCHEMAS}
+
+
+def coded(codes: NDArray[np.integer], words: Sequence[str]) -> pd.Categorical[str]:
+    """A column of few words in millions of rows: a small number each, its index in ``words``."""
+    return pd.Categorical.from_codes(codes.astype(np.int64), pd.Index(list(words), dtype="str"))
 
 
 def table_path(run_dir: Path, name: str) -> Path:

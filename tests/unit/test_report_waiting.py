@@ -14,6 +14,7 @@ from lab.report.evenness import evenness_rows
 from lab.report.figures.multistage import TABLE_4_1, measured_rows, printed_row
 from lab.report.figures.tree import Column, tree_figure
 from lab.report.measures import by_group, percentiles, stream_throughput
+from lab.report.told import told
 from lab.report.waiting import Slice, pass_state, whole_steps
 from lab.topology import load_topology
 
@@ -142,3 +143,19 @@ def test_fairness_of_the_synthetic_run():
     rows = evenness_rows(groups, none, tables["steps"]).set_index(["pass", "group"])
     assert rows.loc[("on", "background"), "jain"] == pytest.approx(1.0, abs=0.001)
     assert np.isnan(rows.loc[("on", "background"), "variation"])
+
+
+def test_told_names_streams_and_links_once() -> None:
+    events = pd.DataFrame(
+        {
+            "node": ["s1", "s1", "s2", "s1", "s2"],
+            "port": [1, 1, 3, 2, 3],
+            "vc": [7, 9, 0, 7, 0],
+            "kind": ["quench", "quench", "stop", "unquench", "go"],
+        },
+        index=[4, 5, 6, 8, 9],
+    )
+    who = told(events, {7: "hot"})
+    assert list(who) == ["hot", "s1 port 1", "s2 port 3", "hot", "s2 port 3"]
+    assert list(who.index) == list(events.index)
+    assert told(events.head(0), {}).empty

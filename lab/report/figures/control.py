@@ -12,6 +12,7 @@ from lab.report.envelope import COLUMNS, TimeGrid, counts
 from lab.report.figures.base import Figure, flow_control_name, panels, trace
 from lab.report.figures.timeaxis import mark_steps
 from lab.report.palette import GREEN, HEAT, PINK
+from lab.report.told import told
 
 ROWS = 20
 _KINDS = (("quench", "unquench"), ("stop", "go"))
@@ -71,26 +72,20 @@ def control_totals(quenches: pd.DataFrame, vcs: pd.DataFrame) -> pd.DataFrame:
     names = dict(zip(vcs["vc"].astype(int), vcs["stream"].astype(str), strict=True))
     if quenches.empty:
         return pd.DataFrame(columns=["pass", "target"])
-    table = quenches.assign(target=_target(quenches, names))
-    wide = table.groupby(["pass", "target", "kind"]).size().unstack(fill_value=0)
+    table = quenches.assign(target=told(quenches, names))
+    wide = table.groupby(["pass", "target", "kind"], observed=True).size().unstack(fill_value=0)
+    wide.columns = wide.columns.astype(str)
     wide["total"] = wide.sum(axis=1)
     ordered = wide.sort_values("total", ascending=False).drop(columns="total").reset_index()
     as_run = {name: index for index, name in enumerate(quenches["pass"].unique())}
-    by_pass = ordered["pass"].map(as_run).sort_values(kind="stable").index
+    by_pass = ordered["pass"].astype(str).map(as_run).sort_values(kind="stable").index
     return ordered.loc[by_pass].reset_index(drop=True)
-
-
-def _target(quenches: pd.DataFrame, names: Mapping[int, str]) -> pd.Series:
-    """Who is told to pause: the stream of a quench, the link (sending port) of a stop."""
-    port = quenches["node"].astype(str) + " port " + quenches["port"].astype(int).astype(str)
-    stream = quenches["vc"].astype(int).map(names)
-    return stream.where(quenches["kind"].isin(_KINDS[0]) & stream.notna(), port)
 
 
 def _targets(quenches: pd.DataFrame, names: Mapping[int, str]) -> list[str]:
     if quenches.empty:
         return []
-    most = _target(quenches, names).value_counts().head(ROWS)
+    most = told(quenches, names).value_counts().head(ROWS)
     return sorted((str(name) for name in most.index), reverse=True)
 
 
@@ -139,7 +134,7 @@ def _strips(
     col: int,
 ) -> None:
     starting = quenches[quenches["kind"].isin(_STARTING)]
-    target = _target(starting, names) if not starting.empty else pd.Series(dtype=str)
+    target = told(starting, names) if not starting.empty else pd.Series(dtype=str)
     per_s = [counts(starting.loc[target == row, "t_ns"], grid) / grid.width_s for row in rows]
     rate = np.array(per_s) if per_s else np.zeros((0, grid.columns))
     figure.add_trace(
