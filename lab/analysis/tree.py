@@ -66,8 +66,8 @@ def sample_times(run: Observations, per_step: int) -> list[int]:
 def snapshots(run: Observations, passing: Pass, times: Sequence[int]) -> list[Saturation]:
     """The congestion of a pass at some moments (best those of :func:`sample_times`)."""
     routes = _Routes.of(run, passing)
-    waiting = _congested_by_tick(run, passing)
     sample_ns = round(run.scenario.timeline.sample_s * 1e9)
+    waiting = _congested_at(run, passing, {round(t_ns / sample_ns) for t_ns in times})
     halted = _stopped_at(run, passing, np.asarray(times, dtype=np.int64))
     found = []
     for index, t_ns in enumerate(times):
@@ -138,8 +138,9 @@ class _Routes:
         return {stream for stream, rates in self.rates.items() if rates[step] > 0}
 
 
-def _congested_by_tick(run: Observations, passing: Pass) -> dict[int, set[Port]]:
+def _congested_at(run: Observations, passing: Pass, ticks: set[int]) -> dict[int, set[Port]]:
     rows = congested_rows(run, passing)
+    rows = rows[rows["tick"].isin(ticks)]
     found: dict[int, set[Port]] = {}
     for tick, node, port in zip(rows["tick"], rows["node"], rows["port"], strict=True):
         found.setdefault(int(tick), set()).add((str(node), int(port)))

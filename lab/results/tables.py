@@ -151,6 +151,9 @@ def conform(name: str, frame: pd.DataFrame) -> pd.DataFrame:
     columns: dict[str, pd.Series] = {}
     for column, dtype in schema.items():
         values = frame[column]
+        if values.dtype == dtype:
+            columns[column] = values
+            continue
         try:
             cast = values.astype(dtype)
         except (TypeError, ValueError, OverflowError) as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -39,8 +39,10 @@ def control_figure(
         columns: slices of time that are drawn.
     """
     names = dict(zip(vcs["vc"].astype(int), vcs["stream"].astype(str), strict=True))
-    who = {name: _targets(quenches[quenches["pass"] == name], names) for name, _ in passes}
-    tall = 60 + 17 * max([len(rows) for rows in who.values()] + [1])
+    events = {name: quenches[quenches["pass"] == name] for name, _ in passes}
+    whom = {name: told(mine, names) for name, mine in events.items()}
+    most = {name: _most_told(targets) for name, targets in whom.items()}
+    tall = 60 + 17 * max([len(rows) for rows in most.values()] + [1])
     figure = panels(
         2,
         max(len(passes), 1),
@@ -53,11 +55,11 @@ def control_figure(
     )
     for col, (name, _) in enumerate(passes, start=1):
         mine_steps = steps[steps["pass"] == name]
-        mine = quenches[quenches["pass"] == name]
+        mine = events[name]
         bounds = pd.concat([mine["t_ns"], mine_steps["t_end_ns"]])
         grid = _even_grid(bounds, columns)
         _rates(figure, mine, grid, col)
-        _strips(figure, mine, who[name], names, grid, col=col)
+        _strips(figure, mine, whom[name], most[name], grid, col=col)
     mark_steps(figure, axis, [steps[steps["pass"] == name] for name, _ in passes], rows=2)
     _dress(figure)
     return figure
@@ -72,8 +74,11 @@ def control_totals(quenches: pd.DataFrame, vcs: pd.DataFrame) -> pd.DataFrame:
     names = dict(zip(vcs["vc"].astype(int), vcs["stream"].astype(str), strict=True))
     if quenches.empty:
         return pd.DataFrame(columns=["pass", "target"])
-    table = quenches.assign(target=told(quenches, names))
-    wide = table.groupby(["pass", "target", "kind"], observed=True).size().unstack(fill_value=0)
+    keys = ["pass", "node", "port", "vc", "kind"]
+    table = quenches.groupby(keys, observed=True).size().reset_index(name="events")
+    table["target"] = told(table, names)
+    grouped = table.groupby(["pass", "target", "kind"], observed=True)["events"].sum()
+    wide = grouped.unstack(fill_value=0)
     wide.columns = wide.columns.astype(str)
     wide["total"] = wide.sum(axis=1)
     ordered = wide.sort_values("total", ascending=False).drop(columns="total").reset_index()
@@ -82,10 +87,9 @@ def control_totals(quenches: pd.DataFrame, vcs: pd.DataFrame) -> pd.DataFrame:
     return ordered.loc[by_pass].reset_index(drop=True)
 
 
-def _targets(quenches: pd.DataFrame, names: Mapping[int, str]) -> list[str]:
-    if quenches.empty:
-        return []
-    most = told(quenches, names).value_counts().head(ROWS)
+def _most_told(targets: pd.Series) -> list[str]:
+    """Those that most events are about."""
+    most = targets.value_counts().head(ROWS)
     return sorted((str(name) for name in most.index), reverse=True)
 
 
@@ -96,7 +100,7 @@ def _even_grid(bounds: pd.Series, columns: int) -> TimeGrid:
 
 
 def _rates(figure: Figure, quenches: pd.DataFrame, grid: TimeGrid, col: int) -> None:
-    seen = set(quenches["kind"])
+    seen = set(quenches["kind"].unique())
     for start, end in _KINDS:
         for kind in (start, end):
             if kind not in seen:
@@ -127,15 +131,15 @@ def _rates(figure: Figure, quenches: pd.DataFrame, grid: TimeGrid, col: int) -> 
 def _strips(
     figure: Figure,
     quenches: pd.DataFrame,
+    targets: pd.Series,
     rows: list[str],
-    names: Mapping[int, str],
     grid: TimeGrid,
     *,
     col: int,
 ) -> None:
-    starting = quenches[quenches["kind"].isin(_STARTING)]
-    target = told(starting, names) if not starting.empty else pd.Series(dtype=str)
-    per_s = [counts(starting.loc[target == row, "t_ns"], grid) / grid.width_s for row in rows]
+    starting = quenches["kind"].isin(_STARTING)
+    times, targets = quenches.loc[starting, "t_ns"], targets[starting]
+    per_s = [counts(times[targets == row], grid) / grid.width_s for row in rows]
     rate = np.array(per_s) if per_s else np.zeros((0, grid.columns))
     figure.add_trace(
         trace(
