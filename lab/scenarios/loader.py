@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from lab.claims.registry import load_registry
 from lab.errors import LabError
@@ -17,7 +17,7 @@ from lab.located_yaml import Document, allowed_text, apply_options, read, valida
 from lab.paths import PLAYBOOKS, SCENARIOS, TOPOLOGIES, shown
 from lab.scenarios.cases import PlanError, virtual_s
 from lab.scenarios.check import Problem, first_problem
-from lab.scenarios.model import Scenario
+from lab.scenarios.model import Engine, Scenario
 from lab.scenarios.plan import real_s
 from lab.scenarios.stack_check import first_stack_problem
 from lab.scenarios.stack_model import StackScenario
@@ -83,6 +83,7 @@ def load_any(
         raise document.error((), "a scenario file is a mapping of keys")
     if engine is not None and isinstance(document.data.get(engine), dict):
         _merge(document.data, document.data[engine])
+    _not_for_an_engine(overrides or {})
     apply_options(document, overrides or {})
     if is_of_stack(document.data):
         of_stack = validate(StackScenario, document)
@@ -116,6 +117,17 @@ def load_scenario(
 def is_of_stack(data: Mapping[str, Any]) -> bool:
     """Whether plain data of a scenario is that of an experiment on a stack."""
     return "stack" in data
+
+
+def _not_for_an_engine(overrides: Mapping[str, str]) -> None:
+    """What a file says for an engine has been taken over; to set it there would change nothing."""
+    for path, value in overrides.items():
+        engine, _, rest = path.partition(".")
+        if engine in get_args(Engine):
+            raise LabError(
+                f"option --set {path}={value}: options apply to the engine that runs",
+                remedy=f"say --set {rest or 'PATH'}={value} --engine {engine}",
+            )
 
 
 def _merge(into: dict[str, Any], other: Mapping[str, Any]) -> None:

@@ -159,6 +159,7 @@ def test_options_go_through_the_same_schema():
         ("seed.x", "1", "option --set seed.x=1: seed has no parts"),
         ("passes", "[{name: on}]", "option --set passes=[{name: on}]: passes[0].flow_control"),
         ("seed", "[1", "option --set seed=[1: the value is no YAML"),
+        ("emulation.seed", "2", "option --set emulation.seed=2: options apply to the engine that"),
     ],
 )
 def test_errors_of_an_option_name_the_option(path: str, value: str, message: str):
