@@ -73,7 +73,11 @@ def _list(values: list[float]) -> str:
 
 @MEASURES.of("mscs-hb-misses")
 def misses(run: StackObservations) -> Measurement:
-    """Missed heartbeats by load; and how the intervals between sendings vary."""
+    """Missed heartbeats by load; and how the intervals between sendings vary.
+
+    Whether loaded networks cost more heartbeats than loaded processors alone is told, not judged:
+    the thesis compares both with idle nodes only.
+    """
     quiet = _misses_per_thousand(run, "idle", "idle")
     worked = _misses_per_thousand(run, "moderate", "idle")
     both = max(
@@ -85,7 +89,7 @@ def misses(run: StackObservations) -> Measurement:
     even, uneven = (_spread_of_intervals_s(run, load) for load in ("idle", "moderate"))
     return Measurement(
         "mscs-hb-misses",
-        holds=quiet < 1 and quiet < both and both > worked and even < uneven,
+        holds=quiet < 1 and quiet < both and even < uneven,
         detail=f"Missed of a thousand heartbeats: {quiet:.2f} idle, {worked:.2f} with loaded "
         f"processors, up to {both:.2f} with loaded networks too. Sending intervals vary by "
         f"{even * 1e3:.1f} ms idle, {uneven * 1e3:.1f} ms loaded (standard deviation).",
