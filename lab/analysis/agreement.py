@@ -2,7 +2,9 @@
 
 The two engines drive one model or one protocol's code, one by real frames and real processes, the
 other by events. Where a throughput differs between them by more than :data:`NOTABLE`, one of them
-shows something that the other leaves out, and it is worth finding out what.
+shows something that the other leaves out, and it is worth finding out what. Like the scorecard, the
+comparison is published without its runs: what it says of a scenario stays until both engines have
+run it here.
 """
 
 from __future__ import annotations
@@ -44,14 +46,23 @@ def write_agreement(*, root: Path = RESULTS) -> dict[str, Any]:
     """
     rows = [row for row in update_scorecard(root=root) if row["system"] == SYSTEM or row["engines"]]
     names = sorted(path.name for path in root.iterdir() if path.is_dir())
+    here = {name: found for name in names if (found := _scenario(name, root)) is not None}
+    scenarios = {**_published(root / JSON_FILE), **here}
     table = {
         "notable": NOTABLE,
         "claims": [claim_row(row) for row in rows],
-        "scenarios": [found for name in names if (found := _scenario(name, root)) is not None],
+        "scenarios": [scenarios[name] for name in sorted(scenarios)],
     }
     write_json(root / JSON_FILE, table)
     write_text(root / MARKDOWN_FILE, markdown(table))
     return table
+
+
+def _published(path: Path) -> dict[str, Row]:
+    """What the file says of each scenario; nothing when there is none."""
+    saved = read_json(path) if path.is_file() else None
+    scenarios = saved.get("scenarios", []) if isinstance(saved, dict) else []
+    return {str(found["scenario"]): found for found in scenarios}
 
 
 def claim_row(row: Row) -> dict[str, Any]:

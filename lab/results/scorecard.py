@@ -129,9 +129,13 @@ def _row(claim: Claim, tested: Mapping[tuple[str, str], Row]) -> Row:
 
 
 def _worst(rows: Sequence[Row]) -> Row:
-    """The row of the scenario that did worst, with the verdicts of all."""
+    """The row of the scenario that did worst, with the verdicts of all.
+
+    Its keys have one order, whether it comes from a run or was published.
+    """
     worst = min(rows, key=lambda row: _WORST_FIRST.index(str(row["verdict"])))
-    return {**worst, "scenarios": [{key: row[key] for key in _OF_RUN} for row in rows]}
+    told = {key: worst[key] for key in (*_OF_CLAIM, *_OF_RUN)}
+    return {**told, "scenarios": [{key: row[key] for key in _OF_RUN} for row in rows]}
 
 
 def count(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, int]]:

@@ -341,9 +341,11 @@ def test_published_verdicts_stay_until_there_is_a_run_here(tmp_path: Path):
     _judged(tmp_path, "emulation", "one", "reproduced", 1.0)
     _judged(tmp_path, "emulation", "two", "deviates", 2.0)
     before = _row_of(tmp_path, "fabric-fair")
+    written = (tmp_path / "scorecard.json").read_bytes()
     for name in ("one", "two"):
         shutil.rmtree(tmp_path / name)
     assert _row_of(tmp_path, "fabric-fair") == before
+    assert (tmp_path / "scorecard.json").read_bytes() == written, "git diff shows what moved"
     _judged(tmp_path, "emulation", "two", "reproduced", 3.0)
     row = _row_of(tmp_path, "fabric-fair")
     assert row["verdict"] == "reproduced"
