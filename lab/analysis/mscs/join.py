@@ -283,11 +283,12 @@ def cluster_ip(run: StackObservations) -> Measurement:
 
 @MEASURES.of("mscs-join-forms-alone")
 def forms_alone(run: StackObservations) -> Measurement:
-    """A node that finds nobody becomes the only member of a cluster."""
+    """A node that finds nobody becomes the only member of a cluster, until others start."""
     (case,) = cases_of(run, "alone")
     formed = run.events(case, "join", "formed")
     views = run.events(case, "view")
-    alone = not views.empty and list(views["members"].iloc[-1]) == [1]
+    views = views[views["t_s"] < min(run.fault_times_s(case, "restart"))]
+    alone = not views.empty and all(list(members) == [1] for members in views["members"])
     return Measurement(
         "mscs-join-forms-alone",
         holds=len(formed) == 1 and alone,
