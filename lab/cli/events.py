@@ -64,7 +64,7 @@ def events(
 
     \b
       lab events
-      lab events mscs-regroup --case n4 --kind view --kind regroup
+      lab events mscs-regroup --case one-n4 --kind view --kind regroup
       lab events mscs-heartbeat --node 3 --messages --json
     """
     from lab.results.event_logs import Wanted

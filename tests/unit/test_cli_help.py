@@ -1,5 +1,6 @@
 """Every command explains itself, with an example, and quickly."""
 
+import re
 import resource
 import subprocess
 import sys
@@ -9,6 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from lab.cli.app import app
+from lab.paths import PROJECT
+from lab.scenarios.cases import planned_cases
+from lab.scenarios.loader import load_any
+from lab.scenarios.stack_model import StackScenario
 
 LAB = Path(sys.executable).with_name("lab")
 COMMANDS = [
@@ -74,3 +79,22 @@ def test_help_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_cases_that_examples_name_exist() -> None:
+    """``lab events SCENARIO --case CASE`` in help and documents."""
+    texts = [
+        *(PROJECT / "docs").glob("*.md"),
+        PROJECT / "README.md",
+        *(PROJECT / "lab" / "cli").glob("*.py"),
+    ]
+    named = {
+        found
+        for path in texts
+        for found in re.findall(r"lab events (mscs-\S+) --case (\S+)", path.read_text())
+    }
+    assert named
+    for scenario, case in named:
+        loaded = load_any(scenario)
+        assert isinstance(loaded, StackScenario)
+        assert case in {planned.name for planned in planned_cases(loaded)}, (scenario, case)
