@@ -3,8 +3,8 @@
 ``results/<scenario>/<run>/scorecard.json`` is a list of verdicts. ``results/scorecard.json`` and
 ``results/scorecard.md`` hold one row per claim of the registry. A claim may be tested by several
 scenarios, each on two engines: of each scenario and engine the newest run counts, of the scenarios
-the worst verdict, and the row as a whole has the verdict of the emulation where there is one, else
-that of the simulation; or it is ``not tested``. The scorecard is published without its runs: what
+the worst verdict. The row as a whole has the verdict of the emulation where that knows one, else
+that of the simulation, or it is ``not tested``. The scorecard is published without its runs: what
 it says of a scenario and an engine stays until there is a run of them here.
 """
 
@@ -123,7 +123,8 @@ def _row(claim: Claim, tested: Mapping[tuple[str, str], Row]) -> Row:
             "run": None,
             "engines": {},
         }
-    first = next(engines[engine] for engine in ENGINES if engine in engines)
+    tried = [engines[engine] for engine in ENGINES if engine in engines]
+    first = next((found for found in tried if found["verdict"] != "unknown"), tried[0])
     overall = {key: value for key, value in first.items() if key != "scenarios"}
     return {**overall, "system": claim.system, "engines": engines}
 

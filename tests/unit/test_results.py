@@ -361,6 +361,16 @@ def test_the_simulation_speaks_where_nothing_was_emulated(tmp_path: Path):
     assert set(row["engines"]) == {"simulation"}
 
 
+def test_the_simulation_speaks_where_the_emulation_does_not_know(tmp_path: Path):
+    _judged(tmp_path, "simulation", "one", "reproduced", 2.0)
+    _judged(tmp_path, "emulation", "one", "unknown", 3.0)
+    row = _row_of(tmp_path, "fabric-fair")
+    assert (row["verdict"], row["measured"]) == ("reproduced", 2.0)
+    assert row["engines"]["emulation"]["verdict"] == "unknown"
+    _judged(tmp_path, "emulation", "one", "deviates", 4.0)
+    assert _row_of(tmp_path, "fabric-fair")["verdict"] == "deviates"
+
+
 def _row_of(root: Path, claim: str) -> dict[str, Any]:
     return next(row for row in update_scorecard(root=root) if row["claim"] == claim)
 
