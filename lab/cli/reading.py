@@ -102,7 +102,7 @@ def _about(scenario: "AnyScenario", engine: str) -> list[str]:
     from lab.engine.engines import SIMULATION
     from lab.scenarios import StackScenario
     from lab.scenarios.cases import planned_cases, virtual_s
-    from lab.scenarios.plan import real_s
+    from lab.scenarios.plan import pass_s, real_s
 
     if isinstance(scenario, StackScenario):
         length_s, cases = virtual_s(scenario), len(planned_cases(scenario))
@@ -110,6 +110,9 @@ def _about(scenario: "AnyScenario", engine: str) -> list[str]:
         took_s = length_s * scenario.dilation
         where = "" if engine == SIMULATION else f", {took_s:.0f} s in containers"
         return [f"{told} on engine {engine}{where}"]
+    if engine == SIMULATION:
+        passes = len(scenario.passes)
+        return [f"{passes} passes of {pass_s(scenario):g} virtual s on engine {engine}"]
     took = f"takes about {real_s(scenario):.0f} s of driving at dilation {scenario.dilation:g}"
     return [sentence for sentence in (took, about(scenario)) if sentence]
 

@@ -47,6 +47,9 @@ def test_show_without_json_is_a_scenario_file_and_a_note() -> None:
     result = invoke("show", "switch-port-contention")
     assert result.stdout.startswith("name: switch-port-contention")
     assert "takes about" in result.stderr
+    result = invoke("show", "switch-port-contention", "--engine", "simulation")
+    assert "2 passes of" in result.stderr
+    assert "driving" not in result.stderr
 
 
 @pytest.mark.parametrize(
