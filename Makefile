@@ -8,7 +8,7 @@ CODE    := $(wildcard lab tests topologies playbooks setup.py)
 PLAYBOOK := ANSIBLE_CONFIG=playbooks/ansible.cfg LC_ALL=C.UTF-8 $(VENV)/bin/ansible-playbook -i localhost,
 
 .DEFAULT_GOAL := help
-.PHONY: help bench setup simulator test lint types unit scenario down doctor nightly report scorecard claims clean format
+.PHONY: help bench setup simulator browser test lint types unit scenario down doctor nightly report scorecard claims clean format
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,8 +28,10 @@ scenario: $(NEEDED) ## run one experiment to its report: NAME=x, also SET="a=b c
 	@test -n "$(NAME)" || { echo 'error: which scenario? Say: make scenario NAME=switch-port-contention'; exit 2; }
 	@$(LAB) run $(NAME) $(foreach pair,$(SET),--set '$(pair)') $(if $(ENGINE),--engine $(ENGINE))
 
-test: setup ## the quality gate: lint, types, unit, emulation and end-to-end tests
+browser: # what tests look at pages with
 	@sh playbooks/files/apt-install.sh chromium-headless-shell=chromium-headless-shell
+
+test: setup browser ## the quality gate: lint, types, unit, emulation and end-to-end tests
 	@$(MAKE) --no-print-directory lint types
 	$(PYTEST) -m 'not slow' || { \
 		echo 'test: what failed runs once more, by itself; what fails again has failed'; \
@@ -62,7 +64,7 @@ doctor: | $(LAB) ## say what this machine can do, and the remedy for what it can
 bench: setup ## measure switches, line cards and simulator on this machine; writes results/bench.json
 	@$(LAB) bench
 
-nightly: setup ## the long tests, every scenario on both engines, all claims; a part: SCENARIOS="a b"
+nightly: setup browser ## the long tests, every scenario on both engines, all claims; a part: SCENARIOS="a b"
 	@$(PYTEST) -m slow; tests=$$?; \
 	$(PLAYBOOK) playbooks/nightly.yml -e 'scenarios="$(SCENARIOS)"' && exit $$tests
 

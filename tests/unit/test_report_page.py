@@ -148,10 +148,16 @@ def test_nothing_of_a_run(tmp_path: Path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium to look at the page")
+@pytest.mark.browser
 def test_a_browser_draws_every_figure(page: Path, tmp_path: Path):
     command = [
-        *("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"),
+        *(
+            "chromium-headless-shell",
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--no-first-run",
+        ),
         *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
         *(f"--user-data-dir={tmp_path}", "--virtual-time-budget=8000", "--dump-dom"),
     ]
