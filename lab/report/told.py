@@ -26,6 +26,7 @@ def told(quenches: pd.DataFrame, names: Mapping[int, str]) -> pd.Series:
     key = node.cat.codes.to_numpy(dtype=np.int64)
     for part in (quenches["port"], quenches["vc"], kind.cat.codes):
         numbers = part.to_numpy(dtype=np.int64)
+        numbers = numbers - numbers.min(initial=0)  # the other direction of a VC has its negative
         key = key * (int(numbers.max(initial=0)) + 1) + numbers
     number, _ = pd.factorize(key)  # in the order in which they appear, as the first of each
     first = quenches[~pd.Series(key, index=quenches.index).duplicated()]

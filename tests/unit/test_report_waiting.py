@@ -148,14 +148,14 @@ def test_fairness_of_the_synthetic_run():
 def test_told_names_streams_and_links_once() -> None:
     events = pd.DataFrame(
         {
-            "node": ["s1", "s1", "s2", "s1", "s2"],
-            "port": [1, 1, 3, 2, 3],
-            "vc": [7, 9, 0, 7, 0],
-            "kind": ["quench", "quench", "stop", "unquench", "go"],
+            "node": ["s1", "s1", "s2", "s1", "s2", "s1", "s1"],
+            "port": [1, 1, 3, 2, 3, 2, 1],
+            "vc": [7, 9, 0, 7, 0, -1, 8],
+            "kind": ["quench", "quench", "stop", "unquench", "go", "quench", "quench"],
         },
-        index=[4, 5, 6, 8, 9],
+        index=[4, 5, 6, 8, 9, 10, 11],
     )
-    who = told(events, {7: "hot"})
-    assert list(who) == ["hot", "s1 port 1", "s2 port 3", "hot", "s2 port 3"]
+    who = told(events, {7: "hot", -1: "back", 8: "cold"})
+    assert list(who) == ["hot", "s1 port 1", "s2 port 3", "hot", "s2 port 3", "back", "cold"]
     assert list(who.index) == list(events.index)
     assert told(events.head(0), {}).empty
