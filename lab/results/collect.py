@@ -64,10 +64,11 @@ def collect(run_dir: Path, scenario: Scenario) -> dict[str, int]:
     modes = list(dict.fromkeys(passing.flow_control for passing in scenario.passes))
     for passing in scenario.passes:
         for name, frame in _of_pass(raw, scenario, passing).items():
-            same = np.zeros(len(frame), dtype=np.int32)
             labels = {
-                "pass": coded(same + passes.index(passing.name), passes),
-                "flow_control": coded(same + modes.index(passing.flow_control), modes),
+                "pass": coded(np.full(len(frame), passes.index(passing.name)), passes),
+                "flow_control": coded(
+                    np.full(len(frame), modes.index(passing.flow_control)), modes
+                ),
             }
             parts[name].append(frame.assign(**labels))
     rows: dict[str, int] = {}

@@ -28,9 +28,9 @@ SCORECARD = "scorecard.json"
 NOT_TESTED = "not tested"
 VERDICTS = ("reproduced", "deviates", "unknown", "reported", "input", NOT_TESTED)
 ENGINES: tuple[str, ...] = get_args(Engine)
-# The first of these that any scenario has is what an engine has to say.
 _OF_CLAIM = ("claim", "source", "kind", "role", "expected", "unit", "tolerance")
 _OF_RUN = ("scenario", "run", "verdict", "measured", "baseline", "why")
+# The first of these that any scenario has is what an engine has to say.
 _WORST_FIRST = ("deviates", "unknown", "reproduced", "reported", "input")
 
 Row = dict[str, Any]

@@ -354,15 +354,11 @@ def test_published_verdicts_stay_until_there_is_a_run_here(tmp_path: Path):
     assert _row_of(tmp_path, "fabric-fair")["measured"] == 4.0
 
 
-def test_the_simulation_speaks_where_nothing_was_emulated(tmp_path: Path):
+def test_the_simulation_speaks_where_the_emulation_does_not_know(tmp_path: Path):
     _judged(tmp_path, "simulation", "one", "reproduced", 2.0)
     row = _row_of(tmp_path, "fabric-fair")
     assert (row["verdict"], row["measured"]) == ("reproduced", 2.0)
     assert set(row["engines"]) == {"simulation"}
-
-
-def test_the_simulation_speaks_where_the_emulation_does_not_know(tmp_path: Path):
-    _judged(tmp_path, "simulation", "one", "reproduced", 2.0)
     _judged(tmp_path, "emulation", "one", "unknown", 3.0)
     row = _row_of(tmp_path, "fabric-fair")
     assert (row["verdict"], row["measured"]) == ("reproduced", 2.0)

@@ -287,7 +287,7 @@ def forms_alone(run: StackObservations) -> Measurement:
     (case,) = cases_of(run, "alone")
     formed = run.events(case, "join", "formed")
     views = run.events(case, "view")
-    views = views[views["t_s"] < min(run.fault_times_s(case, "restart"))]
+    views = views[views["t_s"] < min(run.fault_times_s(case, "restart"), default=float("inf"))]
     alone = not views.empty and all(list(members) == [1] for members in views["members"])
     return Measurement(
         "mscs-join-forms-alone",
