@@ -28,7 +28,7 @@ scenario: $(NEEDED) ## run one experiment to its report: NAME=x, also SET="a=b c
 	@test -n "$(NAME)" || { echo 'error: which scenario? Say: make scenario NAME=switch-port-contention'; exit 2; }
 	@$(LAB) run $(NAME) $(foreach pair,$(SET),--set '$(pair)') $(if $(ENGINE),--engine $(ENGINE))
 
-browser: # what tests look at pages with
+browser: ## install the headless browser that tests look at pages with
 	@sh playbooks/files/apt-install.sh chromium-headless-shell=chromium-headless-shell
 
 test: setup browser ## the quality gate: lint, types, unit, emulation and end-to-end tests
