@@ -4,7 +4,7 @@ The two engines drive one model or one protocol's code, one by real frames and r
 other by events. Where a throughput differs between them by more than :data:`NOTABLE`, one of them
 shows something that the other leaves out, and it is worth finding out what. Like the scorecard, the
 comparison is published without its runs: what it says of a scenario stays until both engines have
-run it here.
+run it here, or until no scenario has that name any more.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from lab.results.files import read_json, write_json, write_text
 from lab.results.manifest import read_manifest
 from lab.results.runs import newest_run
 from lab.results.scorecard import update_scorecard
-from lab.scenarios import is_of_stack
+from lab.scenarios import is_of_stack, scenario_names
 from lab.scenarios.model import Engine
 
 EMULATION, SIMULATION = get_args(Engine)
@@ -59,10 +59,11 @@ def write_agreement(*, root: Path = RESULTS) -> dict[str, Any]:
 
 
 def _published(path: Path) -> dict[str, Row]:
-    """What the file says of each scenario; nothing when there is none."""
+    """What the file says of each scenario that there is; nothing without a file."""
     saved = read_json(path) if path.is_file() else None
     scenarios = saved.get("scenarios", []) if isinstance(saved, dict) else []
-    return {str(found["scenario"]): found for found in scenarios}
+    names = scenario_names()
+    return {str(found["scenario"]): found for found in scenarios if found["scenario"] in names}
 
 
 def claim_row(row: Row) -> dict[str, Any]:

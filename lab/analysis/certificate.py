@@ -15,6 +15,8 @@ from typing import Generic, TypeVar
 from lab.analysis.observations import MissingDataError
 from lab.scenarios.model import Engine
 
+PROMISES = "invariants"
+"""The one check that is not about the instruments, but about the protocol that they observe."""
 RunT = TypeVar("RunT")
 """The observations of a run."""
 
@@ -40,6 +42,12 @@ class Certificate:
     def valid(self) -> bool:
         """Whether every check is met."""
         return bool(self.checks) and all(check.ok for check in self.checks)
+
+    @property
+    def observed_well(self) -> bool:
+        """Whether what was seen did happen, be it that the protocol broke its promises."""
+        own = [c for c in self.checks if c.name != PROMISES or c.value is None]
+        return bool(self.checks) and all(check.ok for check in own)
 
     @property
     def why(self) -> str:

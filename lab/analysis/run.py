@@ -139,6 +139,7 @@ def judged(
             measure(claim),
             certificate_valid=certificate.valid,
             certificate_why=certificate.why,
+            observed_well=certificate.observed_well,
         )
         for claim in claims
     )

@@ -3,7 +3,9 @@
 The rules, in this order:
 
 1. role ``input``: verdict ``input`` - it was configured, so measuring it back proves nothing.
-2. the run's certificate is not valid, or the measurement is missing: ``unknown``.
+2. the run's certificate is not valid, or the measurement is missing: ``unknown``; but where every
+   instrument vouches for what was seen, and only what the run's own protocol promises was broken, a
+   guarantee that does not hold ``deviates``.
 3. kind ``era``: ``reported`` - absolute values of the 1990s are shown, not judged.
 4. a published number, range or bound is compared with the measured number. The tolerance is
    relative to the value, and absolute where the value is 0. A ``ratio`` compares
@@ -88,7 +90,12 @@ class _Comparison:
 
 
 def judge(
-    claim: Claim, measurement: Measurement, *, certificate_valid: bool, certificate_why: str = ""
+    claim: Claim,
+    measurement: Measurement,
+    *,
+    certificate_valid: bool,
+    certificate_why: str = "",
+    observed_well: bool = False,
 ) -> Verdict:
     """The verdict on one claim.
 
@@ -97,8 +104,10 @@ def judge(
         measurement: what was measured.
         certificate_valid: whether the run's own instruments vouch for it.
         certificate_why: which check failed, for the text.
+        observed_well: whether nothing but a broken promise of the protocol speaks against the run.
     """
-    outcome, why = _outcome(claim, measurement, certificate_valid, certificate_why)
+    broken = observed_well and claim.kind == "guarantee" and measurement.holds is False
+    outcome, why = _outcome(claim, measurement, certificate_valid or broken, certificate_why)
     return Verdict(
         claim=claim.id,
         source=claim.source,

@@ -5,7 +5,8 @@
 scenarios, each on two engines: of each scenario and engine the newest run counts, of the scenarios
 the worst verdict. The row as a whole has the verdict of the emulation where that knows one, else
 that of the simulation, or it is ``not tested``. The scorecard is published without its runs: what
-it says of a scenario and an engine stays until there is a run of them here.
+it says of a scenario and an engine stays until there is a run of them here, or until no scenario
+has that name any more.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from lab.paths import RESULTS, shown
 from lab.results.files import read_json, write_json, write_text
 from lab.results.manifest import read_manifest
 from lab.results.runs import list_runs
+from lab.scenarios import scenario_names
 from lab.scenarios.model import Engine
 
 SCORECARD = "scorecard.json"
@@ -75,8 +77,9 @@ def update_scorecard(*, root: Path = RESULTS) -> list[Row]:
 
 
 def _published(path: Path) -> dict[tuple[str, str], list[Row]]:
-    """What a scorecard says of each engine and scenario; nothing when there is none."""
+    """What a scorecard says of each engine and scenario that there is; nothing without one."""
     found: dict[tuple[str, str], list[Row]] = {}
+    names = scenario_names()
     if not path.is_file():
         return found
     saved = cast(dict[str, Any], read_json(path))
@@ -84,7 +87,8 @@ def _published(path: Path) -> dict[tuple[str, str], list[Row]]:
         common = {key: row[key] for key in _OF_CLAIM}
         for engine, told in row["engines"].items():
             for one in told["scenarios"]:
-                found.setdefault((engine, one["scenario"]), []).append({**common, **one})
+                if one["scenario"] in names:
+                    found.setdefault((engine, one["scenario"]), []).append({**common, **one})
     return found
 
 
@@ -126,6 +130,8 @@ def _row(claim: Claim, tested: Mapping[tuple[str, str], Row]) -> Row:
     tried = [engines[engine] for engine in ENGINES if engine in engines]
     first = next((found for found in tried if found["verdict"] != "unknown"), tried[0])
     overall = {key: value for key, value in first.items() if key != "scenarios"}
+    if first is not tried[0]:
+        overall["why"] = f"{first['why']} Emulated: {tried[0]['why']}".lstrip()
     return {**overall, "system": claim.system, "engines": engines}
 
 

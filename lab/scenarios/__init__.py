@@ -8,6 +8,7 @@ from lab.scenarios.loader import (
     list_scenarios,
     load_any,
     load_scenario,
+    scenario_names,
     scenario_path,
 )
 from lab.scenarios.model import Pass, Scenario, Stream
@@ -29,6 +30,7 @@ __all__ = [
     "list_scenarios",
     "load_any",
     "load_scenario",
+    "scenario_names",
     "scenario_path",
     "steps",
     "vc_requests",

@@ -54,7 +54,7 @@ def scenario_path(name: str, folder: Path = SCENARIOS) -> Path:
             return as_path
         raise LabError(f"there is no scenario file {name}")
     path = folder / f"{name}.yaml"
-    names = _names(folder)
+    names = scenario_names(folder)
     if name not in names:
         raise LabError(f"there is no scenario {name!r}", remedy=allowed_text(names, name))
     return path
@@ -140,7 +140,7 @@ def _merge(into: dict[str, Any], other: Mapping[str, Any]) -> None:
 
 def list_scenarios(folder: Path = SCENARIOS) -> list[ScenarioEntry]:
     """All scenarios of the folder by name; reads the schema only, not topology or registry."""
-    return [_entry(folder / f"{name}.yaml") for name in _names(folder)]
+    return [_entry(folder / f"{name}.yaml") for name in scenario_names(folder)]
 
 
 def _entry(path: Path) -> ScenarioEntry:
@@ -174,7 +174,8 @@ def _cases_s(scenario: StackScenario, document: Document) -> float:
         ) from None
 
 
-def _names(folder: Path) -> list[str]:
+def scenario_names(folder: Path = SCENARIOS) -> list[str]:
+    """The names of all scenarios of the folder, without reading them."""
     return sorted(p.stem for p in folder.glob("*.yaml") if p.name != REGISTRY_FILE)
 
 

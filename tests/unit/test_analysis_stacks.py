@@ -46,6 +46,7 @@ def test_a_case_that_broke_off_or_is_missing(made: StackRunMaker):
     made.records["n4"] = None
     (made.run.case_dir("n4") / "case.json").unlink()
     assert {"cases-complete", "invariants"} <= failed(made)
+    assert not certify_stack(made.observe()).observed_well
 
 
 def test_a_case_may_settle_early_when_it_is_planned_so(tmp_path: Path):
@@ -61,9 +62,12 @@ def test_a_node_without_a_start(made: StackRunMaker):
 
 def test_a_broken_invariant_is_told(made: StackRunMaker):
     made.records["n2"] = replace(made.records["n2"], violations=("agreement at 3 s: two views",))
-    checks = {check.name: check for check in certify_stack(made.observe()).checks}
+    certificate = certify_stack(made.observe())
+    checks = {check.name: check for check in certificate.checks}
     assert not checks["invariants"].ok
     assert "two views" in checks["invariants"].why
+    assert certificate.observed_well
+    assert not certificate.valid
 
 
 def test_a_datagram_from_nowhere(made: StackRunMaker):

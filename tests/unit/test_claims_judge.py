@@ -154,6 +154,29 @@ def test_without_a_valid_certificate_all_is_unknown(kind: str):
     assert "too late" in told.why
 
 
+@pytest.mark.parametrize(
+    ("kind", "observed_well", "holds", "expected"),
+    [
+        ("guarantee", True, False, "deviates"),
+        # What a protocol that breaks its promises keeps, or how fast it is, tells nothing.
+        ("guarantee", True, True, "unknown"),
+        ("shape", True, False, "unknown"),
+        # A node that was held up may only look as if it broke one.
+        ("guarantee", False, False, "unknown"),
+    ],
+)
+def test_only_a_guarantee_that_was_seen_broken_deviates_in_an_invalid_run(
+    kind: str, observed_well: bool, holds: bool, expected: str
+):
+    told = judge(
+        claim(kind=kind),
+        Measurement("fabric-test", holds=holds),
+        certificate_valid=False,
+        observed_well=observed_well,
+    )
+    assert told.verdict == expected
+
+
 def test_values_of_their_era_are_reported_and_not_judged():
     of = claim(kind="era", value=10, unit="us", tolerance=0.2)
     assert outcome(of, value=5000.0) == "reported"

@@ -245,7 +245,8 @@ def test_an_empty_results_folder_still_gives_a_table(tmp_path: Path) -> None:
 def test_what_was_published_of_a_scenario_stays_without_its_runs(tmp_path: Path) -> None:
     told = {"scenario": "slow-host", "emulation": "one", "simulation": "two", "valid": True}
     told |= {"inside": 3, "outside": 1, "unknown": 0, "notable": []}
-    (tmp_path / "agreement.json").write_text(json.dumps({"scenarios": [told]}))
+    gone = {**told, "scenario": "a-former-name"}
+    (tmp_path / "agreement.json").write_text(json.dumps({"scenarios": [gone, told]}))
     (tmp_path / "slow-host").mkdir()
     assert agreement.write_agreement(root=tmp_path)["scenarios"] == [told]
     assert "| slow-host | one | two | yes | 3 | 1 | 0 |" in (tmp_path / "agreement.md").read_text()

@@ -338,47 +338,57 @@ def test_both_engines_and_all_scenarios_count(tmp_path: Path, run: Synthetic):
 
 
 def test_published_verdicts_stay_until_there_is_a_run_here(tmp_path: Path):
-    _judged(tmp_path, "emulation", "one", "reproduced", 1.0)
-    _judged(tmp_path, "emulation", "two", "deviates", 2.0)
+    _judged(tmp_path, "emulation", "front-to-back", "reproduced", 1.0)
+    _judged(tmp_path, "emulation", "slow-host", "deviates", 2.0)
     before = _row_of(tmp_path, "fabric-fair")
     written = (tmp_path / "scorecard.json").read_bytes()
-    for name in ("one", "two"):
+    for name in ("front-to-back", "slow-host"):
         shutil.rmtree(tmp_path / name)
     assert _row_of(tmp_path, "fabric-fair") == before
     assert (tmp_path / "scorecard.json").read_bytes() == written, "git diff shows what moved"
-    _judged(tmp_path, "emulation", "two", "reproduced", 3.0)
+    _judged(tmp_path, "emulation", "slow-host", "reproduced", 3.0)
     row = _row_of(tmp_path, "fabric-fair")
     assert row["verdict"] == "reproduced"
     assert [one["measured"] for one in row["engines"]["emulation"]["scenarios"]] == [1.0, 3.0]
-    _judged(tmp_path, "emulation", "one", "deviates", 4.0)
+    _judged(tmp_path, "emulation", "front-to-back", "deviates", 4.0)
     assert _row_of(tmp_path, "fabric-fair")["measured"] == 4.0
 
 
 def test_the_simulation_speaks_where_the_emulation_does_not_know(tmp_path: Path):
-    _judged(tmp_path, "simulation", "one", "reproduced", 2.0)
+    _judged(tmp_path, "simulation", "one", "reproduced", 2.0, why="as simulated")
     row = _row_of(tmp_path, "fabric-fair")
     assert (row["verdict"], row["measured"]) == ("reproduced", 2.0)
     assert set(row["engines"]) == {"simulation"}
-    _judged(tmp_path, "emulation", "one", "unknown", 3.0)
+    _judged(tmp_path, "emulation", "one", "unknown", 3.0, why="late")
     row = _row_of(tmp_path, "fabric-fair")
     assert (row["verdict"], row["measured"]) == ("reproduced", 2.0)
     assert row["engines"]["emulation"]["verdict"] == "unknown"
+    assert row["why"] == "as simulated Emulated: late"
     _judged(tmp_path, "emulation", "one", "deviates", 4.0)
     assert _row_of(tmp_path, "fabric-fair")["verdict"] == "deviates"
+
+
+def test_published_verdicts_of_a_scenario_that_is_gone_are_dropped(tmp_path: Path):
+    _judged(tmp_path, "emulation", "a-former-name", "reproduced", 1.0)
+    assert _row_of(tmp_path, "fabric-fair")["verdict"] == "reproduced"
+    shutil.rmtree(tmp_path / "a-former-name")
+    assert _row_of(tmp_path, "fabric-fair")["verdict"] == "not tested"
 
 
 def _row_of(root: Path, claim: str) -> dict[str, Any]:
     return next(row for row in update_scorecard(root=root) if row["claim"] == claim)
 
 
-def _judged(root: Path, engine: str, name: str, verdict: str, measured: float) -> None:
+def _judged(
+    root: Path, engine: str, name: str, verdict: str, measured: float, *, why: str = ""
+) -> None:
     """A run of a scenario of that name with one row in its scorecard."""
     made = create_run(short_scenario(), root=root / "made", engine=engine)
     claim = next(c for c in load_registry() if c.id == "fabric-fair")
     row = {
         "claim": claim.id, "source": claim.source, "kind": claim.kind, "role": claim.role,
         "expected": claim.value, "measured": measured, "unit": claim.unit, "baseline": None,
-        "tolerance": claim.tolerance, "verdict": verdict, "why": "",
+        "tolerance": claim.tolerance, "verdict": verdict, "why": why,
     }  # fmt: skip
     (made.path / "scorecard.json").write_text(json.dumps([row]))
     (root / name).mkdir(exist_ok=True)

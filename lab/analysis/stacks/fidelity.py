@@ -7,7 +7,7 @@ holds frames back or a socket that drops them makes a protocol look slow or wron
 
 from __future__ import annotations
 
-from lab.analysis.certificate import Certificate, Check
+from lab.analysis.certificate import PROMISES, Certificate, Check
 from lab.analysis.stacks.machine import (
     DRIVER,
     KERNEL,
@@ -50,7 +50,7 @@ CHECKS: tuple[Check[StackObservations], ...] = (
         "a node without a log may have done anything", engines=_BOTH,
     ),
     Check(
-        "invariants", broken_invariants, 0, "broken",
+        PROMISES, broken_invariants, 0, "broken",
         "figures of a protocol that breaks its own promises are not figures of that protocol",
         engines=_BOTH,
     ),
