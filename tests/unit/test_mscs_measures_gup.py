@@ -50,14 +50,14 @@ SMALL = {
         "[]",
     ),
     "slow": (
-        "mscs-gup",
+        "mscs-gup-failures",
         "[{name: slow-receiver, over_s: 50, nodes: [4], parameters: {slow_s: [1, 40]}, timeline:"
         " [{at_s: 4, ask: slow, nodes: 3, arguments: {seconds: $slow_s}},"
         " {at_s: 5, ask: update, nodes: 4, arguments: {bytes: 50}}]}]",
         "[]",
     ),
     "failing": (
-        "mscs-gup",
+        "mscs-gup-failures",
         "["
         + ", ".join(
             (

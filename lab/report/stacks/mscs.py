@@ -20,9 +20,9 @@ from lab.analysis.stacks.observations import StackObservations
 from lab.report.blocks import figure, lacking
 from lab.report.figures.base import Figure, panels, plain_figure, see_through, trace
 from lab.report.palette import AMBER, BLUE, GREEN, INK, PINK, SERIES, SKY, VERMILION
+from lab.report.stacks.sizes import mean_line, published
+from lab.report.stacks.updates import failures_figure, pace_figure
 
-Points = Mapping[float, Sequence[float]]
-"""Values by the number of nodes, several where a case was repeated."""
 FigureOf = Callable[[StackObservations], str]
 """Draws one figure of a run, as HTML."""
 
@@ -47,32 +47,6 @@ def _shown(draw: Callable[[StackObservations], Figure], caption: str, what: str)
     return section
 
 
-def _line(figure_: Figure, points: Points, name: str, colour: str, col: int) -> None:
-    """The mean of each size."""
-    sizes = sorted(points)
-    means = [sum(points[size]) / len(points[size]) for size in sizes]
-    figure_.add_trace(
-        trace("Scatter", x=sizes, y=means, name=name, mode="lines+markers", line={"color": colour}),
-        row=1,
-        col=col,
-    )
-
-
-def _published(figure_: Figure, x: float, y: float, name: str, col: int) -> None:
-    figure_.add_trace(
-        trace(
-            "Scatter",
-            x=[x],
-            y=[y],
-            name=f"thesis: {name}",
-            mode="markers",
-            marker={"symbol": "circle-open", "size": 13, "color": INK, "line": {"width": 2}},
-        ),
-        row=1,
-        col=col,
-    )
-
-
 # --- regroup ----------------------------------------------------------------------------------
 
 
@@ -80,17 +54,17 @@ def _regroup(run: StackObservations) -> Figure:
     shown = panels(1, 2, 460, subplot_titles=("state messages of a regroup", "its time, s"))
     for sweep, name, colour in (("one", "one failure", BLUE), ("two", "two failures", VERMILION)):
         chosen = run.chosen(sweep=sweep, variant="plain")
-        sent: dict[float, list[float]] = {}
-        took: dict[float, list[float]] = {}
+        sent: dict[int, list[float]] = {}
+        took: dict[int, list[float]] = {}
         for case, nodes in zip(chosen.index, chosen["nodes"], strict=True):
-            sent.setdefault(float(nodes), []).append(len(state_messages(run, str(case))))
-            took.setdefault(float(nodes), []).append(
+            sent.setdefault(int(nodes), []).append(len(state_messages(run, str(case))))
+            took.setdefault(int(nodes), []).append(
                 float(completed(run, str(case))["took_s"].mean())
             )
-        _line(shown, sent, name, colour, 1)
-        _line(shown, took, f"{name}: time", colour, 2)
-    _published(shown, 32, 10_000, "one failure, 10,000", 1)
-    _published(shown, 32, 3, "3 s", 2)
+        mean_line(shown, sent, name, colour, col=1)
+        mean_line(shown, took, name, colour, col=2, legend=False)
+    published(shown, 32, 10_000, "one failure, 10,000", col=1)
+    published(shown, 32, 3, "3 s", col=2)
     shown.add_hrect(
         y0=30_000, y1=40_000, fillcolor=see_through(VERMILION, 0.12), line_width=0, row=1, col=1
     )
@@ -107,52 +81,18 @@ def _join(run: StackObservations) -> Figure:
         (case, join) for case in grown(run) for join in joins(run, case)
     ]
     for phase, colour in _PHASES.items():
-        times: dict[float, list[float]] = {}
+        times: dict[int, list[float]] = {}
         for case, join in found:
             wait_s = first_heartbeat_wait_s(run, case, join) if phase == "petition" else 0.0
             times.setdefault(join.active, []).append(join.took_s[phase] - wait_s)
-        _line(shown, times, phase, colour, 1)
-    counts: dict[float, list[float]] = {}
+        mean_line(shown, times, phase, colour, col=1)
+    counts: dict[int, list[float]] = {}
     for _, join in found:
         total = sum(count for phase, count in join.rpcs.items() if phase != "discovery")
         counts.setdefault(join.active, []).append(total)
-    _line(shown, counts, "RPCs", INK, 2)
-    _published(shown, 31, 227, "227 for the 32nd node", 2)
+    mean_line(shown, counts, "RPCs", INK, col=2)
+    published(shown, 31, 227, "227 for the 32nd node", col=2)
     shown.update_xaxes(title_text="active nodes")
-    return shown
-
-
-# --- global updates ---------------------------------------------------------------------------
-
-
-def _gup(run: StackObservations) -> Figure:
-    shown = panels(1, 2, 460, subplot_titles=("an update, s", "updates a second"))
-    for variant, size, colour in (
-        ("plain", 50, BLUE),
-        ("plain", 2048, VERMILION),
-        ("concurrent", 50, GREEN),
-    ):
-        latency: dict[float, list[float]] = {}
-        chosen = run.cases[
-            (run.cases["sweep"] == "idle")
-            & (run.cases["variant"] == variant)
-            & (run.cases["bytes"] == size)
-        ]
-        for case, nodes in zip(chosen.index, chosen["nodes"], strict=True):
-            events = run.events(str(case), "gup", "done")
-            begun = run.events(str(case), "gup", "asked").set_index("update")["t_s"]
-            took = events["t_s"] - events["update"].map(begun)
-            latency.setdefault(float(nodes), []).append(float(took[events["t_s"] >= 5].mean()))
-        if not latency:
-            continue
-        name = f"{size} bytes{'' if variant == 'plain' else ', all at once'}"
-        _line(shown, latency, name, colour, 1)
-        rates = {n: [1 / value for value in values] for n, values in latency.items()}
-        _line(shown, rates, f"{name}: rate", colour, 2)
-    _published(shown, 32, 6, "6 of 50 bytes", 2)
-    _published(shown, 32, 4, "4 of 2 KBytes", 2)
-    shown.update_xaxes(title_text="nodes")
-    shown.update_yaxes(type="log", row=1, col=2)
     return shown
 
 
@@ -241,9 +181,17 @@ FIGURES: Mapping[str, Sequence[FigureOf]] = {
     ],
     "mscs-gup": [
         _shown(
-            _gup,
-            "Global updates over the size of the cluster on idle nodes: latency and throughput "
-            "(thesis figures 7.4 and 7.5), serially and to all receivers at once.",
+            pace_figure,
+            "Global updates over the size of the cluster: latency and throughput (thesis figures "
+            "7.4 and 7.5), serially and to all receivers at once.",
+            "updates",
+        )
+    ],
+    "mscs-gup-failures": [
+        _shown(
+            failures_figure,
+            "How far an update had come when others failed, and who had it when: a row for each "
+            "node, from the first at the top of its case's band.",
             "updates",
         )
     ],
