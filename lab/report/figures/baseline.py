@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from lab.report.axis import size_ticks
-from lab.report.figures.base import Figure, panels, trace
+from lab.report.figures.base import Figure, Trace, panels, trace
 from lab.report.figures.curves import (
     DASH,
     SYMBOL,
@@ -47,32 +47,7 @@ def latency_by_hops_figure(latencies: pd.DataFrame, latency: pd.DataFrame) -> Fi
     )
     for index, n_bytes in enumerate(sizes):
         own = latencies[latencies["message_bytes"] == n_bytes]
-        mean = own.groupby("switches")[["mean_us", "min_us", "max_us"]].agg(
-            {"mean_us": "mean", "min_us": "min", "max_us": "max"}
-        )
-        colour = SERIES[index % len(SERIES)]
-        figure.add_trace(
-            trace(
-                "Scatter",
-                x=mean.index.to_numpy(dtype=float),
-                y=mean["mean_us"].to_numpy(),
-                error_y={
-                    "type": "data",
-                    "symmetric": False,
-                    "array": (mean["max_us"] - mean["mean_us"]).to_numpy(),
-                    "arrayminus": (mean["mean_us"] - mean["min_us"]).to_numpy(),
-                    "thickness": 1.2,
-                },
-                mode="lines+markers",
-                name=f"{n_bytes:,} bytes",
-                line={"color": colour, "width": 2.2},
-                marker={"size": 8},
-                hovertemplate=f"{n_bytes:,} bytes over %{{x:g}} switches: %{{y:.3f}} us"
-                "<extra></extra>",
-            ),
-            row=1,
-            col=1,
-        )
+        figure.add_trace(_by_hops(own, n_bytes, SERIES[index % len(SERIES)]), row=1, col=1)
         _histogram(figure, latency[latency["message_bytes"] == n_bytes], col=index + 2)
     draw_published(
         figure,
@@ -94,6 +69,28 @@ def latency_by_hops_figure(latencies: pd.DataFrame, latency: pd.DataFrame) -> Fi
     figure.update_yaxes(title_text="share of messages (%)", col=2)
     figure.update_layout(barmode="overlay")
     return figure
+
+
+def _by_hops(latencies: pd.DataFrame, n_bytes: int, colour: str) -> Trace:
+    """The mean over the number of switches, with whiskers to the least and the most."""
+    mean = latencies.groupby("switches").agg({"mean_us": "mean", "min_us": "min", "max_us": "max"})
+    return trace(
+        "Scatter",
+        x=mean.index.to_numpy(dtype=float),
+        y=mean["mean_us"].to_numpy(),
+        error_y={
+            "type": "data",
+            "symmetric": False,
+            "array": (mean["max_us"] - mean["mean_us"]).to_numpy(),
+            "arrayminus": (mean["mean_us"] - mean["min_us"]).to_numpy(),
+            "thickness": 1.2,
+        },
+        mode="lines+markers",
+        name=f"{n_bytes:,} bytes",
+        line={"color": colour, "width": 2.2},
+        marker={"size": 8},
+        hovertemplate=f"{n_bytes:,} bytes over %{{x:g}} switches: %{{y:.3f}} us<extra></extra>",
+    )
 
 
 def _histogram(figure: Figure, latency: pd.DataFrame, col: int) -> None:
@@ -198,6 +195,27 @@ def bandwidth_figure(
                     col=col,
                     legend=col == 1,
                 )
+    _draw_limits(figure)
+    if full_mbyte_per_s:
+        figure.add_hline(
+            y=full_mbyte_per_s,
+            line={"color": MUTED, "width": 1.2, "dash": "dash"},
+            annotation={
+                "text": f"configured link: {full_mbyte_per_s:.1f}",
+                "font": {"size": 12, "color": MUTED},
+            },
+            annotation_position="top left",
+            row=1,
+            col=1,
+        )
+    _size_axis(figure)
+    figure.update_yaxes(title_text="throughput in MByte/s", rangemode="tozero", col=1)
+    figure.update_yaxes(title_text="messages/s", rangemode="tozero", col=2)
+    return figure
+
+
+def _draw_limits(figure: Figure) -> None:
+    """The thesis's limits of one stream, as throughput and as messages a second."""
     sizes = tuple(float(2**n) for n in range(17))
     limit = tuple(min(MESSAGES_PER_S * n / 1e6, FULL_MBYTE_PER_S) for n in sizes)
     line = Published(
@@ -217,22 +235,6 @@ def bandwidth_figure(
         col=2,
         legend=False,
     )
-    if full_mbyte_per_s:
-        figure.add_hline(
-            y=full_mbyte_per_s,
-            line={"color": MUTED, "width": 1.2, "dash": "dash"},
-            annotation={
-                "text": f"configured link: {full_mbyte_per_s:.1f}",
-                "font": {"size": 12, "color": MUTED},
-            },
-            annotation_position="top left",
-            row=1,
-            col=1,
-        )
-    _size_axis(figure)
-    figure.update_yaxes(title_text="throughput in MByte/s", rangemode="tozero", col=1)
-    figure.update_yaxes(title_text="messages/s", rangemode="tozero", col=2)
-    return figure
 
 
 def _size_axis(figure: Figure) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from lab.report.axis import StepAxis
 from lab.report.envelope import COLUMNS, Envelope, Sampling, TimeGrid, envelope
@@ -76,22 +75,14 @@ def queue_figure(
         for port_rows in _port_traces(mine, node, contended_port, sampling, legend=col == 1):
             figure.add_trace(port_rows, row=1, col=col)
         here = mine[(mine["node"] == node) & (mine["vc"] != _ALL_VCS)]
-        depth = [
-            envelope(rows["t_ns"], rows["cells"], sampling).high
-            for rows in (here[here["vc"] == vc] for vc in streams)
-        ]
-        labels = list(streams.values())
-        figure.add_trace(_heat(sampling.grid, labels, depth), row=2, col=col)
+        by_vci = [(name, here[here["vc"] == vc]) for vc, name in streams.items()]
+        figure.add_trace(_heat(by_vci, sampling), row=2, col=col)
         totals = mine[mine["vc"] == _ALL_VCS]
-        depth = [
-            envelope(rows["t_ns"], rows["cells"], sampling).high
-            for rows in (
-                totals[(totals["node"] == where) & (totals["port"] == port)]
-                for where, port in fullest
-            )
+        by_port = [
+            (f"{where} port {port}", totals[(totals["node"] == where) & (totals["port"] == port)])
+            for where, port in fullest
         ]
-        labels = [f"{where} port {port}" for where, port in fullest]
-        figure.add_trace(_heat(sampling.grid, labels, depth), row=3, col=col)
+        figure.add_trace(_heat(by_port, sampling), row=3, col=col)
     mark_steps(figure, axis, [steps[steps["pass"] == name] for name, _ in passes], rows=3)
     _dress(figure, node, len(passes))
     return figure
@@ -177,13 +168,15 @@ def _enveloped(
     ]
 
 
-def _heat(grid: TimeGrid, labels: list[str], depth: list[NDArray[np.float64]]) -> Trace:
+def _heat(strips: Sequence[tuple[str, pd.DataFrame]], sampling: Sampling) -> Trace:
     """A strip for each label: the deepest queue of each pixel column, logarithmic colour."""
+    grid = sampling.grid
+    depth = [envelope(rows["t_ns"], rows["cells"], sampling).high for _, rows in strips]
     cells = np.array(depth) if depth else np.zeros((0, grid.columns))
     return trace(
         "Heatmap",
         x=grid.centres_s().astype(np.float32),
-        y=labels,
+        y=[label for label, _ in strips],
         z=np.log10(1.0 + cells).astype(np.float32),
         customdata=cells.astype(np.float32),
         coloraxis="coloraxis",
