@@ -71,6 +71,18 @@ SMALL = {
         + "]",
         "[]",
     ),
+    "loaded": (
+        "mscs-gup-loaded",
+        "[{name: idle, over_s: 8, nodes: [10, 16], parameters: {bytes: [50]}, timeline:"
+        " [{at_s: 5, ask: update, nodes: -1, arguments: {bytes: $bytes, count: 5}}]},"
+        " {name: loaded, over_s: 90, nodes: [10, 16], load: [moderate], timeline:"
+        " [{at_s: 6, ask: update, nodes: -1, arguments: {bytes: 50, count: 100}}]},"
+        " {name: regroup, over_s: 50, nodes: [6], load: [idle, moderate], timeline:"
+        " [{at_s: 10, fault: kill, nodes: -1}]},"
+        " {name: join, over_s: 90, nodes: [6], load: [idle, moderate], members: 1..5, late: 6,"
+        " timeline: [{at_s: 10, fault: restart, nodes: 6}]}]",
+        "[]",
+    ),
     "failover": (
         "mscs-failover",
         "[{name: killed, over_s: 30, nodes: [4],"
@@ -165,6 +177,15 @@ def slower(event: Event) -> Event:
     return moved(event, 0.2) if is_gup(event, "done", 4) else event
 
 
+def slow_when_idle_too(event: Event) -> Event:
+    """Updates take a minute more on any node."""
+    return moved(event, 60.0) if is_gup(event, "done") else event
+
+
+def nobody_suspects(event: Event) -> Event | None:
+    return None if event.kind == "suspicion" else event
+
+
 def unlock_is_missing(event: Event) -> Event | None:
     return None if event.kind == "send" and event.fields["label"] == "rpc gup unlock" else event
 
@@ -214,6 +235,9 @@ GOOD_AND_BAD: tuple[tuple[str, str, Change], ...] = (
     ("slow", "mscs-gup-unbounded", no_keep_alives),
     ("idle", "mscs-gup-latency", slower),
     ("idle", "mscs-gup-throughput", slower),
+    ("loaded", "mscs-gup-loaded-10", slow_when_idle_too),
+    ("loaded", "mscs-load-asymmetry", slow_when_idle_too),
+    ("loaded", "mscs-load-asymmetry", nobody_suspects),
     ("failover", "mscs-failover", service_stays_away),
     ("failover", "mscs-failover", service_flaps),
     ("crash", "mscs-quorum-store", nothing_is_kept),

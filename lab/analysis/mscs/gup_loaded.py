@@ -6,6 +6,7 @@ import numpy as np
 
 from lab.analysis.mscs.courses import completed
 from lab.analysis.mscs.gup import idle, mean_s
+from lab.analysis.mscs.join import first_heartbeat_wait_s
 from lab.analysis.mscs.joins import joins
 from lab.analysis.mscs.updates import times_s
 from lab.analysis.observations import MissingDataError
@@ -138,13 +139,19 @@ def load_asymmetry(run: StackObservations) -> Measurement:
 
 
 def _join_slowdown(run: StackObservations) -> float:
-    """Of joins after discovery, as far as they are completed."""
+    """Of the trains of RPCs of joins, as far as they are completed.
+
+    That is without discovery and without the wait for the first heartbeat, which a timer ends.
+    """
     means = {}
     for load in ("idle", "moderate"):
         took = []
         for case in run.names(sweep="join", load=load):
             try:
-                took += [join.after_discovery_s for join in joins(run, case)]
+                took += [
+                    join.after_discovery_s - first_heartbeat_wait_s(run, case, join)
+                    for join in joins(run, case)
+                ]
             except MissingDataError:
                 continue  # all of its attempts were aborted; the others are the lower bound
         if not took:
