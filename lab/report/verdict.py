@@ -58,10 +58,16 @@ def banner(
         return Banner(
             "bad",
             f"Run not trustworthy: {_broken(fidelity)}.",
-            "The instruments of the run broke a bound, so every verdict is unknown. "
+            f"The run broke a bound of its certificate, so every verdict is unknown{_but(scorecard)}. "
             "The figures show what was recorded all the same.",
         )
     return _of_claims(scorecard)
+
+
+def _but(scorecard: Sequence[Mapping[str, Any]]) -> str:
+    """Which guarantees deviate all the same: nothing but the protocol was found wanting."""
+    broken = [str(row.get("claim", "?")) for row in scorecard if row.get("verdict") == DEVIATES]
+    return f", but guarantees were seen broken: {', '.join(broken)}" if broken else ""
 
 
 def _of_claims(scorecard: Sequence[Mapping[str, Any]]) -> Banner:

@@ -59,6 +59,19 @@ def test_banner_levels():
     assert banner({"exit": None}, fidelity, rows[:1]).level == "good"
 
 
+def test_a_guarantee_that_was_seen_broken_is_named_though_the_run_is_invalid():
+    fidelity = report_run.fidelity(valid=False)
+    rows = report_run.scorecard(valid=False)
+    told = banner({}, fidelity, rows)
+    assert told.level == "bad"
+    assert "every verdict is unknown. " in told.detail
+    broken = {**rows[0], "claim": "mscs-gup-atomicity", "verdict": "deviates"}
+    assert (
+        "but guarantees were seen broken: mscs-gup-atomicity."
+        in banner({}, fidelity, [broken, *rows]).detail
+    )
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [
