@@ -58,8 +58,8 @@ def banner(
         return Banner(
             "bad",
             f"Run not trustworthy: {_broken(fidelity)}.",
-            f"The run broke a bound of its certificate, so every verdict is unknown{_but(scorecard)}. "
-            "The figures show what was recorded all the same.",
+            "The run broke a bound of its certificate, so every verdict is unknown"
+            f"{_but(scorecard)}. The figures show what was recorded all the same.",
         )
     return _of_claims(scorecard)
 
