@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from stack_run import StackRunMaker
 
 from lab.analysis.mscs import gup_failures
-from lab.analysis.run import STACK_MEASURES
+from lab.analysis.run import STACK_MEASURES, analyse
 from lab.analysis.stacks.observations import StackObservations
 from lab.claims.judge import judge
 from lab.claims.registry import find_claim
@@ -114,11 +114,15 @@ def simulated(name: str) -> Events:
     return {case.name: run_case(case.plan).events for case in planned_cases(scenario(name))}
 
 
-def observed(path: Path, name: str, change: Change = lambda event: event) -> StackObservations:
+def made_of(path: Path, name: str, change: Change = lambda event: event) -> StackRunMaker:
     made = StackRunMaker(path, scenario(name))
     for case, events in simulated(name).items():
         made.events[case] = [new for event in events if (new := change(event)) is not None]
-    return made.observe()
+    return made
+
+
+def observed(path: Path, name: str, change: Change = lambda event: event) -> StackObservations:
+    return made_of(path, name, change).observe()
 
 
 @pytest.fixture(scope="module")
@@ -259,6 +263,18 @@ def test_a_run_that_was_tampered_with_does_not(
     tmp_path: Path, name: str, claim: str, change: Change
 ) -> None:
     assert verdict(observed(tmp_path, name, change), claim) != "reproduced"
+
+
+def test_a_broken_promise_makes_its_guarantee_deviate_and_all_else_unknown(tmp_path: Path) -> None:
+    made = made_of(tmp_path, "failing", never_at_3)
+    for case, record in made.records.items():
+        assert record is not None
+        made.records[case] = replace(record, violations=("all or none: node 3 lacks an update",))
+    certificate, verdicts = analyse(made.write())
+    told = {verdict.claim: verdict.verdict for verdict in verdicts}
+    assert not certificate.valid
+    assert told["mscs-gup-atomicity"] == "deviates"
+    assert told["mscs-gup-total-order"] == "unknown"
 
 
 def test_each_of_the_five_failures_occurs(good: Callable[[str], StackObservations]) -> None:
