@@ -13,6 +13,7 @@ still keep up.
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -48,9 +49,29 @@ class Level:
 LEVELS: dict[LoadLevel, Level] = {"moderate": Level(0.46, 1), "heavy": Level(0.92, 2)}
 
 
+class LoadTooSlowError(LabError):
+    """A load whose period, slowed down, is longer than the kernel takes."""
+
+
+def check(name: LoadLevel, dilation: float) -> None:
+    """Whether nodes can be loaded so at that dilation.
+
+    Raises:
+        LoadTooSlowError: they cannot; a shorter period would be a lighter load of the same name.
+    """
+    level = LEVELS.get(name)
+    if level is not None and level.period_s * dilation > _LONGEST_PERIOD_S:
+        most = math.floor(100 * _LONGEST_PERIOD_S / level.period_s) / 100
+        raise LoadTooSlowError(
+            f"at dilation {dilation:g} nodes cannot be under {name} load: its period of "
+            f"{level.period_s:g} virtual s is longer than the real second that the kernel takes",
+            remedy=f"a dilation of {most:g} at most, or a simulation",
+        )
+
+
 def quota_s(level: Level, nodes: int, dilation: float) -> tuple[float, float]:
     """Return period and quota in real seconds, for one of so many loaded nodes."""
-    period = min(level.period_s * dilation, _LONGEST_PERIOD_S)
+    period = level.period_s * dilation
     share = min(_LARGEST_SHARE, _PART_OF_MACHINE * (os.cpu_count() or 1) / nodes)
     return period, max(_LEAST_QUOTA_S, share * period)
 
@@ -60,8 +81,9 @@ def apply(
 ) -> None:
     """Load some nodes, or with ``idle`` relieve them; ``nodes`` is how many the lab has.
 
-    LabError when a host is no container.
+    LabError when a host is no container, or time is too slow for the load.
     """
+    check(level, dilation)
     running = _work(lab_id)
     for host in hosts:
         if host.kind != "container":

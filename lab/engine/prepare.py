@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import overload
 
+from lab.emulation import cpu_load
 from lab.engine.engines import EMULATION, SIMULATION, choose_engine
 from lab.engine.inventory import write_inventory
 from lab.engine.run import AnyRun, Run, find_owner, run_from, write_owner
@@ -18,6 +19,8 @@ from lab.errors import LabError
 from lab.paths import RESULTS, shown
 from lab.results.runs import create_run
 from lab.scenarios import AnyScenario, Scenario, StackScenario, load_any, scenario_path
+from lab.scenarios.cases import planned_cases
+from lab.stacks.plan import Fault
 
 MIN_FREE_BYTES = 200_000_000
 _PLACE = "name another place for runs: LAB_RESULTS=DIR lab run ..."
@@ -58,7 +61,17 @@ def resolve(
     chosen = choose_engine(scenario.name, scenario.engines, engine or scenario.engines[0]).engine
     if chosen == SIMULATION or isinstance(scenario, StackScenario):
         scenario = load_any(name, options, engine=chosen)
+    if chosen == EMULATION and isinstance(scenario, StackScenario):
+        _check_loads(scenario)
     return scenario, chosen
+
+
+def _check_loads(scenario: StackScenario) -> None:
+    """Whether containers can be loaded as the cases have it; LabError when they cannot."""
+    for case in planned_cases(scenario):
+        for action in case.plan.actions:
+            if isinstance(action.does, Fault) and action.does.fault == "cpu-load":
+                cpu_load.check(action.does.level, scenario.dilation)
 
 
 def prepare(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from lab.emulation.cpu_load import LoadTooSlowError
 from lab.engine.calibrate import rounded
 from lab.engine.engines import EMULATION
 from lab.engine.progress import Event
@@ -49,7 +50,11 @@ def run_until_valid(
             f"run {outcome.run_dir.name} is invalid at dilation {manifest.dilation:g} "
             f"({failed_checks(outcome)}); again at {slower:g}"
         )
-        outcome = run(replace(request, dilation=slower), on_event, say)
+        try:
+            outcome = run(replace(request, dilation=slower), on_event, say)
+        except LoadTooSlowError as error:
+            say(f"it cannot be slower: {error.message}")
+            break
     return outcome
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from lab.emulation import cgroups, net, node_programs
-from lab.emulation.cpu_load import LEVELS, quota_s
+from lab.emulation import cgroups, cpu_load, net, node_programs
+from lab.emulation.cpu_load import LEVELS, LoadTooSlowError, quota_s
 from lab.emulation.state import HostState, LabState
 from lab.engine.cluster.by_hand import make_fault
 from lab.engine.cluster.driver import Listening, Tail
@@ -205,8 +205,11 @@ def test_loads_leave_most_of_the_machine(nodes_loaded: int, monkeypatch: pytest.
         assert nodes_loaded * quota / period_s <= 0.8 + 1e-9
         assert quota / period_s <= 0.25
     assert LEVELS["moderate"].period_s < LEVELS["heavy"].period_s
-    # The kernel takes no period above a second, so heavy load is lighter where time is slow.
-    assert quota_s(LEVELS["heavy"], 1, dilation=10.0)[0] == 1.0
+    # The kernel takes no period above a second; a shorter one would be a lighter load.
+    cpu_load.check("moderate", dilation=2.0)
+    cpu_load.check("idle", dilation=100.0)
+    with pytest.raises(LoadTooSlowError, match=r"at dilation 2 .* heavy .*a dilation of 1\.08 at"):
+        cpu_load.check("heavy", dilation=2.0)
 
 
 def test_only_containers_have_programs_of_their_own():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.emulation import cpu_load
 from lab.engine.progress import Event
 from lab.engine.supervise import Request, RunOutcome
 from lab.engine.until_valid import FACTORS, run_until_valid
@@ -61,6 +62,22 @@ def test_an_invalid_run_is_repeated_slower_until_it_is_valid(tmp_path: Path) -> 
     assert {request.seed for request in machine.requests} == {3}
     assert "invalid at dilation 100 (switch-delay); again at 150" in said[0]
     assert len(list((tmp_path / NAME).iterdir())) == 3
+
+
+def test_it_ends_where_nodes_could_not_be_loaded_any_more(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, 1e9)
+
+    def run(
+        request: Request, on_event: Callable[[Event], None], say: Callable[[str], None]
+    ) -> RunOutcome:
+        cpu_load.check("heavy", request.dilation or 1.0)
+        return machine(request, on_event, say)
+
+    said: list[str] = []
+    outcome = run_until_valid(Request(NAME), lambda _: None, said.append, run)
+    assert not outcome.valid
+    assert machine.dilations() == [None]
+    assert "cannot be slower: at dilation 150 nodes cannot be under heavy load" in said[-1]
 
 
 def test_it_ends_after_three_repetitions(tmp_path: Path) -> None:
