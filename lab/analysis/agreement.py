@@ -101,10 +101,18 @@ def relative(a: object, b: object) -> float | None:
 
 
 def _scenario(name: str, root: Path) -> dict[str, Any] | None:
-    """The newest runs of both engines, figure by figure; None unless there are both."""
-    runs = [newest_run(name, engine, root=root) for engine in (EMULATION, SIMULATION)]
-    emulation, simulation = runs
-    if emulation is None or simulation is None:
+    """The newest runs of both engines, figure by figure; None unless there are both.
+
+    Of equal seeds where it can be: other seeds lose other cells, and send other bursts.
+    """
+    simulation = newest_run(name, SIMULATION, root=root)
+    if simulation is None:
+        return None
+    seed = read_manifest(simulation).seed
+    emulation = newest_run(name, EMULATION, root=root, seed=seed) or newest_run(
+        name, EMULATION, root=root
+    )
+    if emulation is None:
         return None
     if is_of_stack(read_manifest(emulation).parameters):
         return None  # figures of stacks are compared claim by claim

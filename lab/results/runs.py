@@ -103,15 +103,18 @@ def find_run(name: str, *, root: Path = RESULTS) -> Path:
     )
 
 
-def newest_run(scenario: str, engine: str, *, root: Path = RESULTS) -> Path | None:
-    """The run of a scenario that an engine completed last; None when there is none."""
+def newest_run(
+    scenario: str, engine: str, *, root: Path = RESULTS, seed: int | None = None
+) -> Path | None:
+    """The run of a scenario that an engine completed last, with that seed; None without one."""
     complete: list[tuple[str, Path]] = []
     for path in list_runs(root=root, scenario=scenario):
         try:
             manifest = read_manifest(path)
         except LabError:
             continue
-        if manifest.engine == engine and manifest.exit is not None and manifest.exit.ok:
+        completed = manifest.engine == engine and manifest.exit is not None and manifest.exit.ok
+        if completed and seed in (None, manifest.seed):
             complete.append((manifest.start, path))
     return max(complete)[1] if complete else None
 

@@ -18,8 +18,8 @@ from lab.errors import LabError
 from lab.fabric.buckets import EXCESS_BUCKETS, LATENESS_BUCKETS
 from lab.results.collect import bucket_low_ns, collect, write_vcs
 from lab.results.files import replacing, write_text
-from lab.results.manifest import Exit, note_digest, read_manifest
-from lab.results.runs import create_run, find_run, list_runs, point_latest
+from lab.results.manifest import Exit, finish_manifest, note_digest, read_manifest
+from lab.results.runs import create_run, find_run, list_runs, newest_run, point_latest
 from lab.results.scorecard import count, read_scorecard, update_scorecard
 from lab.results.tables import (
     SCHEMAS,
@@ -407,3 +407,18 @@ def test_a_run_without_a_scorecard_does_not_count(tmp_path: Path, run: Synthetic
     with pytest.raises(LabError):
         read_scorecard(made.path)
     assert {row["verdict"] for row in update_scorecard(root=tmp_path)} == {"not tested"}
+
+
+def test_the_newest_run_may_be_asked_for_by_its_seed(tmp_path: Path):
+    runs = [create_run(short_scenario(seed=seed), root=tmp_path).path for seed in ("1", "2")]
+    name = runs[0].parent.name
+    assert newest_run(name, "emulation", root=tmp_path) is None
+    for number, path in enumerate(runs):
+        finish_manifest(path, ok=True)
+        plain = json.loads((path / "manifest.json").read_text())
+        plain["start"] = f"2999-01-0{number + 1}T00:00:00+00:00"
+        (path / "manifest.json").write_text(json.dumps(plain))
+    assert newest_run(name, "emulation", root=tmp_path) == runs[1]
+    assert newest_run(name, "emulation", root=tmp_path, seed=1) == runs[0]
+    assert newest_run(name, "emulation", root=tmp_path, seed=3) is None
+    assert newest_run(name, "simulation", root=tmp_path, seed=1) is None
